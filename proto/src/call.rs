@@ -1,0 +1,374 @@
+//! Every method with its parameters, in one table.
+//!
+//! A method is a struct of parameters that knows its name and its reply, so a client cannot mix them up;
+//! [`Call`] is all of them as one enum, so the daemon's match over it is exhaustive. Decoding never echoes
+//! input; see [`crate::fields`].
+
+use crate::fields::{Edit, Fields, Invalid};
+use crate::kind::{ExchangePolicy, SecretType, Stage, Status};
+use crate::name::{OrganizationName, Reference};
+use crate::reply;
+use crate::sensitive::{Sensitive, SensitiveJson, expose};
+use crate::time::Timestamp;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// A method: its parameters, its name, its reply.
+pub trait Method: Serialize + Sized {
+    /// The name on the wire.
+    const NAME: &'static str;
+    /// What it answers.
+    type Reply: DeserializeOwned;
+
+    /// Reads the parameters.
+    ///
+    /// # Errors
+    /// A field that is missing, unknown, or not what it should be.
+    fn decode(fields: Fields<'_>) -> Result<Self, Invalid>;
+}
+
+macro_rules! methods {
+    ($(
+        $(#[$doc:meta])*
+        $name:literal $method:ident { $( $(#[$field_doc:meta])* $field:ident: $type:ty ),* $(,)? } -> $reply:ty;
+    )+) => {
+        $(
+            $(#[$doc])*
+            #[derive(Debug, Serialize)]
+            pub struct $method { $( $(#[$field_doc])* pub $field: $type ),* }
+
+            impl Method for $method {
+                const NAME: &'static str = $name;
+                type Reply = $reply;
+                #[allow(unused_mut, clippy::allow_attributes, reason = "methods without parameters take none")]
+                fn decode(mut fields: Fields<'_>) -> Result<Self, Invalid> {
+                    let call = Self { $($field: fields.take(stringify!($field))?),* };
+                    fields.finish()?;
+                    Ok(call)
+                }
+            }
+        )+
+
+        /// Any call.
+        #[derive(Debug)]
+        pub enum Call {
+            $($(#[$doc])* $method($method)),+
+        }
+
+        impl Call {
+            /// Every method, in the order of the reference.
+            pub const METHODS: &'static [&'static str] = &[$($name),+];
+
+            /// Reads a call; `None` where there is no such method.
+            ///
+            /// # Errors
+            /// See [`Method::decode`].
+            pub fn decode(method: &str, params: Option<&str>) -> Option<Result<Self, Invalid>> {
+                match method {
+                    $($name => Some(Fields::parse(params)
+                        .map_err(|_| Invalid::new("params: expected an object, each member once"))
+                        .and_then($method::decode).map(Self::$method)),)+
+                    _ => None,
+                }
+            }
+
+            /// The method's name, safe for logs.
+            pub const fn method(&self) -> &'static str {
+                match self { $(Self::$method(_) => $name),+ }
+            }
+        }
+    };
+}
+
+methods! {
+    /// Says who is there and which protocols it speaks. Optional, and always allowed.
+    "hello" Hello {
+        /// The protocol that the client speaks, if it wants that checked.
+        protocol: Option<u64>,
+    } -> reply::Hello;
+
+    /// The state of the agent: vault, counts, next refresh, store.
+    "agent.status" AgentStatus {} -> reply::AgentStatus;
+    /// Stops the daemon after what is under way has been answered.
+    "agent.stop" AgentStop {} -> reply::Empty;
+
+    /// Makes the vault; one of passphrase and key file, not both.
+    "vault.init" VaultInit {
+        /// The passphrase.
+        #[serde(serialize_with = "expose")]
+        passphrase: Option<Sensitive>,
+        /// An absolute path; the file is made (0600) if absent, and remembered.
+        key_file: Option<String>,
+    } -> reply::Vault;
+    /// Brings the keys into memory.
+    "vault.unlock" VaultUnlock {
+        /// The passphrase.
+        #[serde(serialize_with = "expose")]
+        passphrase: Option<Sensitive>,
+        /// An absolute path; without both, the remembered key file.
+        key_file: Option<String>,
+    } -> reply::Vault;
+    /// Wipes the keys from memory.
+    "vault.lock" VaultLock {} -> reply::Vault;
+    /// Sets a new passphrase; the data keys stay.
+    "vault.passphrase" VaultPassphrase {
+        /// The present passphrase; not needed where the vault has a key file that fits.
+        #[serde(serialize_with = "expose")]
+        current: Option<Sensitive>,
+        /// The new one.
+        #[serde(serialize_with = "expose")]
+        new: Sensitive,
+    } -> reply::Vault;
+    /// Makes new data keys and writes the whole store anew.
+    "vault.rekey" VaultRekey {
+        /// The passphrase, where the vault has one.
+        #[serde(serialize_with = "expose")]
+        passphrase: Option<Sensitive>,
+    } -> reply::Vault;
+    /// Writes the whole vault into one sealed file.
+    "vault.backup" VaultBackup {
+        /// An absolute path; written 0600 by rename.
+        file: String,
+    } -> reply::Backup;
+    /// Proves a backup and puts it in the place of the present vault.
+    "vault.restore" VaultRestore {
+        /// An absolute path.
+        file: String,
+        /// The passphrase of the backup.
+        #[serde(serialize_with = "expose")]
+        passphrase: Option<Sensitive>,
+        /// The key file of the backup; without both, the one that it remembers.
+        key_file: Option<String>,
+    } -> reply::Backup;
+
+    /// Makes an organization, with its environment `development`.
+    "organization.create" OrganizationCreate {
+        /// Its name.
+        organization: OrganizationName,
+    } -> reply::Organization;
+    /// All organizations, by name.
+    "organization.list" OrganizationList {} -> Vec<reply::Organization>;
+    /// Deletes an organization that has no secrets.
+    "organization.delete" OrganizationDelete {
+        /// Its name.
+        organization: OrganizationName,
+    } -> reply::Empty;
+
+    /// Makes an environment.
+    "environment.create" EnvironmentCreate {
+        /// Its name.
+        environment: Reference,
+        /// Its stage; one staging and one production at most in an organization.
+        stage: Stage,
+    } -> reply::Environment;
+    /// Environments, by name.
+    "environment.list" EnvironmentList {
+        /// Only this organization's.
+        organization: Option<OrganizationName>,
+    } -> Vec<reply::Environment>;
+    /// One environment.
+    "environment.show" EnvironmentShow {
+        /// Its name.
+        environment: Reference,
+    } -> reply::Environment;
+    /// Deletes an environment: its secrets become unbound, their artifacts are dropped.
+    "environment.delete" EnvironmentDelete {
+        /// Its name.
+        environment: Reference,
+    } -> reply::EnvironmentDeleted;
+
+    /// Makes a secret and starts its exchange.
+    "secret.create" SecretCreate {
+        /// Its name.
+        secret: Reference,
+        /// Its type.
+        r#type: SecretType,
+        /// What it is bound to; `development` of its organization if not said.
+        environment: Option<Reference>,
+        /// Bind it to nothing.
+        unbound: Option<bool>,
+        /// The type's fields.
+        #[serde(serialize_with = "expose")]
+        credentials: SensitiveJson,
+        /// Which lifetimes are accepted; the config's default if not said.
+        exchange_policy: Option<ExchangePolicy>,
+        /// When it ends; not for certificates, whose own date it is.
+        expiration_date: Option<Timestamp>,
+    } -> reply::Secret;
+    /// Secrets by name, a page at a time.
+    "secret.list" SecretList {
+        /// Only this organization's.
+        organization: Option<OrganizationName>,
+        /// Only of this type.
+        r#type: Option<SecretType>,
+        /// Only bound to this environment.
+        environment: Option<Reference>,
+        /// Only in this status.
+        status: Option<Status>,
+        /// Only names after this one: the last of the page before.
+        after: Option<Reference>,
+        /// How many at most; 1,000 is the most and the default.
+        limit: Option<u64>,
+    } -> Vec<reply::Secret>;
+    /// One secret with all its attributes.
+    "secret.show" SecretShow {
+        /// Its name.
+        secret: Reference,
+    } -> reply::Secret;
+    /// Changes a secret and exchanges it again. What is absent stays, null clears.
+    "secret.edit" SecretEdit {
+        /// Its name.
+        secret: Reference,
+        /// Its new name, in the same organization.
+        name: Option<Reference>,
+        /// The fields that change.
+        #[serde(serialize_with = "expose")]
+        credentials: Option<SensitiveJson>,
+        /// Which lifetimes are accepted.
+        exchange_policy: Option<ExchangePolicy>,
+        /// When it ends.
+        #[serde(skip_serializing_if = "Edit::is_keep")]
+        expiration_date: Edit<Timestamp>,
+    } -> reply::Secret;
+    /// Binds an unbound secret to an environment, once.
+    "secret.bind" SecretBind {
+        /// Its name.
+        secret: Reference,
+        /// An environment of the same organization.
+        environment: Reference,
+    } -> reply::Secret;
+    /// Runs an exchange and reports it; changes nothing.
+    "secret.test" SecretTest {
+        /// Its name.
+        secret: Reference,
+    } -> reply::ExchangeTest;
+    /// Runs the exchange anew, from `pending`.
+    "secret.retry" SecretRetry {
+        /// Its name.
+        secret: Reference,
+    } -> reply::Secret;
+    /// Answers when the secret is no longer pending.
+    "secret.wait" SecretWait {
+        /// Its name.
+        secret: Reference,
+    } -> reply::Secret;
+    /// Where a secret is applied.
+    "secret.where" SecretWhere {
+        /// Its name.
+        secret: Reference,
+    } -> reply::Applied;
+    /// Makes a secret unavailable until it is reactivated.
+    "secret.deactivate" SecretDeactivate {
+        /// Its name.
+        secret: Reference,
+    } -> reply::Secret;
+    /// Undoes a deactivation.
+    "secret.reactivate" SecretReactivate {
+        /// Its name.
+        secret: Reference,
+    } -> reply::Secret;
+    /// Deletes a secret for good.
+    "secret.delete" SecretDelete {
+        /// Its name.
+        secret: Reference,
+    } -> reply::Empty;
+
+    /// Hands out an artifact.
+    "artifact.get" ArtifactGet {
+        /// The secret's name.
+        secret: Reference,
+        /// How many seconds it must still be valid; 1 if not said.
+        min_validity: Option<u64>,
+    } -> reply::Artifact;
+    /// Starts notifications `artifact.changed` on this connection.
+    "artifact.watch" ArtifactWatch {
+        /// Only of this secret.
+        secret: Option<Reference>,
+    } -> reply::Empty;
+}
+
+impl SecretCreate {
+    /// The parameters as they stand in a file: `name` beside the members of the file.
+    ///
+    /// # Errors
+    /// A member that is unknown or wrong.
+    pub fn from_file(secret: Reference, json: &str) -> Result<Self, Invalid> {
+        let mut fields = Fields::parse(Some(json))?;
+        let call = Self {
+            secret,
+            r#type: fields.take("type")?,
+            environment: fields.take("environment")?,
+            unbound: fields.take("unbound")?,
+            credentials: fields.take("credentials")?,
+            exchange_policy: fields.take("exchange_policy")?,
+            expiration_date: fields.take("expiration_date")?,
+        };
+        fields.finish()?;
+        Ok(call)
+    }
+}
+
+/// The parameters of `artifact.get`, borrowed: the one call that must cost nothing.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct QuickGet<'a> {
+    /// The secret's name, unparsed.
+    #[serde(borrow)]
+    pub secret: &'a str,
+    /// See [`ArtifactGet::min_validity`].
+    pub min_validity: Option<u64>,
+}
+
+impl<'a> QuickGet<'a> {
+    /// Reads well-formed parameters; `None` means: decode in full, for the right words.
+    pub fn read(params: Option<&'a str>) -> Option<Self> {
+        serde_json::from_str(params?).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decode(method: &str, params: &str) -> Result<Call, String> {
+        Call::decode(method, Some(params)).expect("a method").map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn parameters_read_as_they_are_written() {
+        let call = SecretEdit {
+            secret: "acme/x".parse().unwrap(),
+            name: None,
+            credentials: Some(SensitiveJson::new(r#"{"token":"t"}"#.into()).unwrap()),
+            exchange_policy: None,
+            expiration_date: Edit::Clear,
+        };
+        let json = serde_json::to_string(&call).unwrap();
+        let Ok(Call::SecretEdit(read)) = decode("secret.edit", &json) else { panic!("{json}") };
+        assert_eq!(read.expiration_date, Edit::Clear);
+        assert_eq!(read.credentials.unwrap().expose(), r#"{"token":"t"}"#);
+    }
+
+    #[test]
+    fn a_fault_names_its_field() {
+        let wrong = |params| decode("artifact.get", params).unwrap_err();
+        assert_eq!(wrong("{}"), "field secret: is required");
+        assert_eq!(wrong(r#"{"secret":"a","ttl":1}"#), "unknown field ttl");
+        assert_eq!(
+            wrong(r#"{"secret":"a","min_validity":"1"}"#),
+            "field min_validity: expected a whole number, found a text"
+        );
+        assert_eq!(wrong("[1]"), "params: expected an object, each member once");
+        assert!(Call::decode("artifact.put", None).is_none());
+    }
+
+    #[test]
+    fn the_quick_reading_agrees_with_the_full_one() {
+        for params in [r#"{"secret":"acme/x"}"#, r#"{"min_validity":600,"secret":"x"}"#] {
+            let quick = QuickGet::read(Some(params)).unwrap();
+            let Ok(Call::ArtifactGet(full)) = decode("artifact.get", params) else { panic!() };
+            assert_eq!((quick.secret.parse(), quick.min_validity), (Ok(full.secret), full.min_validity));
+        }
+        assert!(QuickGet::read(Some(r#"{"secret":"x","y":1}"#)).is_none());
+    }
+}

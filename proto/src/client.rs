@@ -1,0 +1,214 @@
+//! A blocking client: one connection, one call at a time, buffers wiped.
+
+use crate::call::Method;
+use crate::error::{CallError, ErrorName};
+use crate::frame::{Incoming, REPLY_MAX, RequestOut};
+use crate::reply::{Changed, Missed};
+use crate::socket::check_path;
+use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use zeroize::{Zeroize, Zeroizing};
+
+/// A connection to the daemon.
+pub struct Client {
+    stream: UnixStream,
+    path: PathBuf,
+    /// What was read; `start` is where the next line begins.
+    input: Zeroizing<Vec<u8>>,
+    start: usize,
+    next_id: u64,
+}
+
+/// Something that happened to a watched secret.
+#[derive(Debug)]
+pub enum Notification {
+    /// A change.
+    Changed(Changed),
+    /// Changes that were not told.
+    Missed(Missed),
+}
+
+impl Client {
+    /// Connects to the first of `candidates` that answers.
+    ///
+    /// # Errors
+    /// [`ErrorName::DaemonUnreachable`] with the place that was tried, or `Invalid` for a path that is too long.
+    pub fn connect(candidates: &[PathBuf]) -> Result<Self, CallError> {
+        let mut last: Option<(&Path, io::Error)> = None;
+        for path in candidates {
+            check_path(path).map_err(|error| CallError::new(ErrorName::Invalid, error.to_string()))?;
+            match UnixStream::connect(path) {
+                Ok(stream) => {
+                    return Ok(Self {
+                        stream,
+                        path: path.clone(),
+                        input: Zeroizing::new(Vec::new()),
+                        start: 0,
+                        next_id: 1,
+                    });
+                }
+                // the place that exists but refuses says more than the ones that are not there
+                Err(error) if last.is_none() || error.kind() != io::ErrorKind::NotFound => {
+                    last = Some((path, error));
+                }
+                Err(_) => {}
+            }
+        }
+        let reason = match last {
+            Some((path, error)) if error.kind() == io::ErrorKind::NotFound => {
+                format!("no agent runs: there is no socket at {}", path.display())
+            }
+            Some((path, error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                format!("no agent runs: nobody answers at {}", path.display())
+            }
+            Some((path, error)) => format!("no agent at {}: {}", path.display(), error.kind()),
+            None => "no place to look for a socket".to_owned(),
+        };
+        Err(CallError::new(ErrorName::DaemonUnreachable, reason).hint("start one: bursar agent start"))
+    }
+
+    /// The socket that answered.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Bounds how long a call may wait for its answer; `None` waits for ever.
+    ///
+    /// # Errors
+    /// The system refuses the option.
+    pub fn set_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.stream.set_read_timeout(timeout)
+    }
+
+    /// Makes a call and waits for its answer.
+    ///
+    /// # Errors
+    /// The daemon's error as it stands, or [`ErrorName::DaemonUnreachable`] where the connection breaks.
+    pub fn call<M: Method>(&mut self, method: &M) -> Result<M::Reply, CallError> {
+        let id = self.send(method)?;
+        loop {
+            let line = self.line()?;
+            let incoming: Incoming<'_> = parse(&self.input[line.clone()])?;
+            if let Some(error) = incoming.error {
+                return Err(error.into());
+            }
+            if incoming.id == Some(id) {
+                let result = incoming.result.map_or("null", serde_json::value::RawValue::get);
+                let reply = serde_json::from_str(result).map_err(|_| unreadable());
+                self.wipe(line);
+                return reply;
+            }
+        }
+    }
+
+    /// Sends a call without waiting; its answer must be read with [`Self::call`]'s order in mind.
+    ///
+    /// # Errors
+    /// [`ErrorName::DaemonUnreachable`] where the connection breaks.
+    fn send<M: Method>(&mut self, method: &M) -> Result<u64, CallError> {
+        let id = self.next_id;
+        self.next_id += 1;
+        let mut line = Zeroizing::new(Vec::with_capacity(256));
+        let request = RequestOut { jsonrpc: "2.0", id, method: M::NAME, params: method };
+        serde_json::to_writer(&mut *line, &request).map_err(|_| unreadable())?;
+        line.push(b'\n');
+        self.stream.write_all(&line).map_err(|error| self.broken(&error))?;
+        Ok(id)
+    }
+
+    /// Waits for the next notification, after a call of `artifact.watch`.
+    ///
+    /// # Errors
+    /// [`ErrorName::DaemonUnreachable`] where the connection breaks.
+    pub fn next_notification(&mut self) -> Result<Notification, CallError> {
+        loop {
+            let line = self.line()?;
+            let incoming: Incoming<'_> = parse(&self.input[line])?;
+            let params = incoming.params.map_or("null", serde_json::value::RawValue::get);
+            match incoming.method {
+                Some("artifact.changed") => {
+                    return serde_json::from_str(params).map(Notification::Changed).map_err(|_| unreadable());
+                }
+                Some("artifact.missed") => {
+                    return serde_json::from_str(params).map(Notification::Missed).map_err(|_| unreadable());
+                }
+                _ => {
+                    if let Some(error) = incoming.error {
+                        return Err(error.into());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Reads until a whole line lies in the buffer; answers where.
+    fn line(&mut self) -> Result<std::ops::Range<usize>, CallError> {
+        let mut searched = self.start;
+        loop {
+            if let Some(at) = self.input[searched..].iter().position(|&b| b == b'\n') {
+                let line = self.start..searched + at;
+                self.start = line.end + 1;
+                return Ok(line);
+            }
+            searched = self.input.len();
+            if self.start > 0 {
+                let rest = self.input.split_off(self.start);
+                self.input.zeroize();
+                *self.input = rest;
+                searched -= self.start;
+                self.start = 0;
+            }
+            if self.input.len() > REPLY_MAX {
+                return Err(CallError::new(ErrorName::Internal, "the agent's answer is over 64 MiB"));
+            }
+            let mut chunk = Zeroizing::new([0_u8; 16 * 1024]);
+            let read = loop {
+                match self.stream.read(&mut *chunk) {
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    read => break read.map_err(|error| self.broken(&error))?,
+                }
+            };
+            if read == 0 {
+                return Err(CallError::new(ErrorName::DaemonUnreachable, "the agent closed the connection")
+                    .hint("see whether it runs: bursar agent status"));
+            }
+            grow_wiped(&mut self.input, read);
+            self.input.extend_from_slice(&chunk[..read]);
+        }
+    }
+
+    fn wipe(&mut self, line: std::ops::Range<usize>) {
+        self.input[line].zeroize();
+    }
+
+    fn broken(&self, error: &io::Error) -> CallError {
+        let reason = match error.kind() {
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+                "the agent did not answer in time".to_owned()
+            }
+            kind => format!("the connection to {} broke: {kind}", self.path.display()),
+        };
+        CallError::new(ErrorName::DaemonUnreachable, reason).hint("see whether it runs: bursar agent status")
+    }
+}
+
+/// Makes room for `more` bytes without leaving a copy of the old ones behind.
+fn grow_wiped(buffer: &mut Zeroizing<Vec<u8>>, more: usize) {
+    if buffer.capacity() - buffer.len() < more {
+        let mut grown = Vec::with_capacity((buffer.len() + more).next_power_of_two().max(4096));
+        grown.extend_from_slice(buffer);
+        buffer.zeroize();
+        **buffer = grown;
+    }
+}
+
+fn parse(line: &[u8]) -> Result<Incoming<'_>, CallError> {
+    serde_json::from_slice(line).map_err(|_| unreadable())
+}
+
+fn unreadable() -> CallError {
+    CallError::new(ErrorName::Incompatible, "the agent's answer cannot be read")
+        .hint("client and agent may differ in version: bursar agent status")
+}

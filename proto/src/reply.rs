@@ -1,0 +1,232 @@
+//! What methods answer. Every attribute is present in JSON, null where empty.
+
+use crate::kind::{Change, ExchangePolicy, RefreshStatus, SecretType, Stage, Status, VaultState};
+use crate::name::{OrganizationName, Qualified};
+use crate::sensitive::Sensitive;
+use crate::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Nothing but success: `{}`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Empty {}
+
+/// Answers `hello`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// Always `bursard`.
+    pub agent: String,
+    /// The daemon's version.
+    pub version: String,
+    /// The newest protocol that it speaks.
+    pub protocol: u64,
+    /// The oldest that it still understands.
+    pub protocol_oldest: u64,
+}
+
+/// Answers `agent.status`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentStatus {
+    /// The daemon's version.
+    pub version: String,
+    /// Its process id.
+    pub pid: u32,
+    /// Its socket's path.
+    pub socket: String,
+    /// When it started.
+    pub started_at: Timestamp,
+    /// Where the vault stands.
+    pub vault: VaultState,
+    /// `writable`, or what keeps the store from taking writes.
+    pub store: String,
+    /// How many secrets there are; null while locked.
+    pub secrets: Option<u64>,
+    /// How many of them failed to exchange or to refresh; null while locked.
+    pub failing: Option<u64>,
+    /// When the next exchange is due; null while locked, or where none is.
+    pub next_attempt_at: Option<Timestamp>,
+}
+
+/// Answers what changes the vault.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Vault {
+    /// Where it stands now.
+    pub vault: VaultState,
+    /// Whether a passphrase opens it.
+    pub passphrase: bool,
+    /// The key file that opens it, where there is one.
+    pub key_file: Option<String>,
+}
+
+/// Answers `vault.backup` and `vault.restore`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Backup {
+    /// The file.
+    pub file: String,
+    /// How many records it holds.
+    pub records: u64,
+    /// How many of them are secrets; null where the vault was locked and nobody could count.
+    pub secrets: Option<u64>,
+    /// Where the vault that was replaced lies now.
+    pub replaced: Option<String>,
+}
+
+/// One organization.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Organization {
+    /// Its name.
+    pub organization: OrganizationName,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// How many environments it has.
+    pub environments: u64,
+    /// How many secrets it has.
+    pub secrets: u64,
+}
+
+/// One environment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Environment {
+    /// Its name.
+    pub environment: Qualified,
+    /// Its stage.
+    pub stage: Stage,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// How many secrets are bound to it.
+    pub secrets: u64,
+}
+
+/// Answers `environment.delete`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnvironmentDeleted {
+    /// The secrets that were bound to it.
+    pub unbound: Vec<Qualified>,
+}
+
+/// A secret's attributes. Never a sensitive field.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Secret {
+    /// Its name.
+    pub name: Qualified,
+    /// A random id that a new name does not change.
+    pub id: String,
+    /// Its type.
+    pub r#type: SecretType,
+    /// What it is bound to.
+    pub environment: Option<Qualified>,
+    /// That environment's stage.
+    pub stage: Option<Stage>,
+    /// The fields that are not sensitive.
+    pub credentials: serde_json::Map<String, serde_json::Value>,
+    /// Which lifetimes are accepted; null for types without a policy.
+    pub exchange_policy: Option<ExchangePolicy>,
+    /// How the last exchange of the present credentials ended.
+    pub status: Status,
+    /// Why it failed, and what to do.
+    pub status_details: Option<String>,
+    /// False while deactivated.
+    pub active: bool,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When its attributes or credentials last changed.
+    pub updated_at: Timestamp,
+    /// When the present artifact was saved.
+    pub activated_at: Option<Timestamp>,
+    /// When the present artifact ends.
+    pub expires_at: Option<Timestamp>,
+    /// When it is first refreshed.
+    pub refresh_at: Option<Timestamp>,
+    /// How the last refresh ended; null before the first.
+    pub refresh_status: Option<RefreshStatus>,
+    /// Why it failed, and what to do.
+    pub refresh_status_details: Option<String>,
+    /// How many attempts of the present refresh failed, 0 to 4.
+    pub refresh_attempt: u64,
+    /// When the next attempt is due.
+    pub next_attempt_at: Option<Timestamp>,
+    /// When the secret itself ends.
+    pub expiration_date: Option<Timestamp>,
+    /// Where a person authorizes; shown once.
+    pub authorization_url: Option<String>,
+    /// Until when.
+    pub authorization_url_expires_at: Option<Timestamp>,
+}
+
+/// Answers `secret.test`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExchangeTest {
+    /// The secret.
+    pub secret: Qualified,
+    /// The lifetime of the token that came, in seconds.
+    pub expires_in: u64,
+    /// Its type, as the issuer says.
+    pub token_type: Option<String>,
+    /// Its scope, as the issuer says.
+    pub scope: Option<String>,
+    /// The first 16 hex digits of the token's SHA-256.
+    pub fingerprint: String,
+}
+
+/// Answers `secret.where`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Applied {
+    /// The secret.
+    pub secret: Qualified,
+    /// What it is bound to.
+    pub environment: Option<Qualified>,
+    /// Who asked for its artifact since the agent started, the last first.
+    pub callers: Vec<CallerSeen>,
+}
+
+/// A process that asked for an artifact.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallerSeen {
+    /// Its executable, where that could be read.
+    pub executable: Option<String>,
+    /// Its user.
+    pub uid: u32,
+    /// When it last asked.
+    pub last_seen_at: Timestamp,
+    /// How often.
+    pub count: u64,
+}
+
+/// Answers `artifact.get`. The daemon writes it piece by piece; clients read it into this.
+#[derive(Debug, Deserialize)]
+pub struct Artifact {
+    /// The secret.
+    pub secret: Qualified,
+    /// Its type.
+    pub r#type: SecretType,
+    /// The value; null for types with several fields.
+    pub value: Option<Sensitive>,
+    /// The fields of types that have several, and of the header types; null for the others.
+    pub fields: Option<BTreeMap<String, Sensitive>>,
+    /// A whole header line; null for types that make none.
+    pub header: Option<Sensitive>,
+    /// When the artifact ends; null if never.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// The parameters of the notification `artifact.changed`. Never a value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changed {
+    /// The secret.
+    pub secret: Qualified,
+    /// What happened.
+    pub change: Change,
+    /// When.
+    pub at: Timestamp,
+    /// Its status now.
+    pub status: Status,
+    /// When its artifact ends.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// The parameters of the notification `artifact.missed`: the client read too slowly.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Missed {
+    /// How many changes it was not told.
+    pub count: u64,
+}
