@@ -1,1 +1,68 @@
-//! Placeholder.
+//! The command line of Bursar: reads flags, asks the daemon, prints the answer.
+//!
+//! It has no runtime, keeps no state, and holds no rule that the daemon has too; `bursar get` does nothing
+//! before it has asked.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`args`] | every command and flag, as clap definitions; completions and man pages come from them too |
+//! | [`usage`] | what clap refuses, in words that repeat no value |
+//! | [`surroundings`] | the one reader of environment variables |
+//! | [`session`] | what a command has at hand: a connection, the printer, the keyboard |
+//! | [`agent`] | starting the daemon and waiting for it |
+//! | [`input`] | passphrases, files, prompts, confirmations |
+//! | [`credentials`] | a secret's fields, from flags, files and prompts to JSON |
+//! | [`output`] | the one printer |
+//! | [`file`] | files with values: 0600, by rename |
+//! | [`stop`] | why a command ends early |
+//! | [`commands`] | one file for each noun |
+
+mod agent;
+mod args;
+mod commands;
+mod credentials;
+mod file;
+mod input;
+mod output;
+mod session;
+mod stop;
+mod surroundings;
+mod usage;
+
+use crate::args::Args;
+use crate::output::Printer;
+use crate::session::Session;
+use crate::stop::Stop;
+use crate::surroundings::Surroundings;
+use clap::Parser;
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+/// Runs the command that `arguments` say, the program's name first.
+pub fn run(arguments: Vec<OsString>) -> ExitCode {
+    harden();
+    let surroundings = Surroundings::read();
+    let wants_json = arguments.iter().any(|argument| argument == "--json");
+    let printer = Printer::new(wants_json, surroundings.no_color);
+    let args = match Args::try_parse_from(arguments) {
+        Ok(args) => args,
+        Err(error) => return usage::refuse(&error, &printer),
+    };
+    let session = Session::new(args.global, surroundings, printer);
+    match commands::run(&session, args.command) {
+        // whoever read our output has seen enough
+        Ok(()) | Err(Stop::ReaderLeft) => ExitCode::SUCCESS,
+        Err(Stop::Failed(error)) => {
+            session.printer.failure(&error);
+            ExitCode::from(error.name.exit_code())
+        }
+    }
+}
+
+/// Keeps values out of core files and away from debuggers of the same user; where the system refuses, the command
+/// is no worse than any other program.
+fn harden() {
+    use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
+    let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+    let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+}

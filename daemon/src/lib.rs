@@ -1,1 +1,131 @@
-//! Placeholder.
+//! `bursard`: the agent for machine credentials.
+//!
+//! ```text
+//! line ─▶ server ─▶ policy ─▶ agent ─▶ vault ──▶ store (sled)
+//!         peer,     only      the      keys,
+//!         limits    maker of  match    seal, open
+//!                   Authorized  │
+//!                               └────▶ refresh ─▶ exchange ─▶ issuer
+//! ```
+//!
+//! | module | holds |
+//! |---|---|
+//! | `config` | settings and paths; the only reader of the environment |
+//! | `harden` | what the process does to itself first |
+//! | `clock` | wall time |
+//! | `server` | the socket: peers, lines, limits |
+//! | `policy` | who may do what |
+//! | `agent` | the methods |
+//! | `vault` | keys, records, the store |
+//! | `credentials` | the secret types: reading, checking, their artifacts |
+//! | `exchange` | credentials for a token, at an issuer |
+//! | `refresh` | when, and one at a time |
+//!
+//! `docs/architecture.md` says what must stay true between them.
+
+mod agent;
+mod clock;
+mod config;
+mod credentials;
+mod exchange;
+mod harden;
+mod policy;
+mod refresh;
+mod server;
+mod signals;
+mod vault;
+
+use agent::Agent;
+use clock::{Clock as _, SystemClock};
+use config::{Config, Paths};
+use exchange::Issuers;
+use server::listener::{Socket, StateLock};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+use vault::{Place, Vault};
+
+/// How long the end waits for exchanges and answers that are under way: as long as an issuer may take.
+const DRAIN: Duration = Duration::from_secs(35);
+
+/// The agent that keeps machine credentials, exchanges them and serves what tools need.
+#[derive(clap::Parser)]
+#[command(name = "bursard", version, after_help = "example: bursard --foreground")]
+struct Arguments {
+    /// Run in this terminal; the daemon always does, and log lines go to stderr
+    #[arg(long)]
+    foreground: bool,
+    /// The socket's path; otherwise `BURSAR_SOCK`, `BURSAR_HOME`, `XDG_RUNTIME_DIR` say where
+    #[arg(long, value_name = "PATH")]
+    socket: Option<PathBuf>,
+    /// The config file
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// Runs the daemon until it is told to stop.
+pub fn main() -> ExitCode {
+    let arguments = <Arguments as clap::Parser>::parse();
+    match start(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&*error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "the log may not exist yet, and a person or systemd reads this")]
+fn complain(error: &dyn std::error::Error) {
+    eprintln!("bursard: {error}");
+}
+
+/// Starts in order: harden, config, log, the one state directory, the vault, the socket, then serve.
+fn start(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
+    harden::process()?;
+    let Arguments { foreground: _, socket, config } = arguments;
+    let paths = Paths::find(socket, config)?;
+    let config = Config::read(&paths.config)?;
+    tracing_subscriber::fmt()
+        .with_max_level(config.log.level)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .with_target(false)
+        .init();
+    let _state = StateLock::take(&paths.state)?;
+    let clock = Arc::new(SystemClock);
+    let vault = Vault::open(Place { state: paths.state.clone() }, clock.now())?;
+    let issuers = Arc::new(Issuers::start(&config.http.settings())?);
+    let agent = Agent::new(paths, config, vault, issuers, clock);
+    agent.unlock_at_start();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(run(agent))?;
+    // a derivation that is under way serves nobody any more
+    runtime.shutdown_background();
+    Ok(())
+}
+
+/// Serves until asked to stop, then ends in order: no new connections, answers to what is under way, a
+/// snapshot, keys wiped, socket removed.
+async fn run(agent: Arc<Agent>) -> Result<(), Box<dyn std::error::Error>> {
+    let (socket, listener) = Socket::bind(&agent.paths.socket)?;
+    let listener = tokio::net::UnixListener::from_std(listener)?;
+    let signals = signals::handle(agent.clone())?;
+    tracing::info!(socket = %agent.paths.socket.display(), pid = std::process::id(), "listening");
+    let refresh = agent.tasks.spawn(refresh::run(agent.clone()));
+    server::run(agent.clone(), listener).await;
+    tracing::info!("stopping");
+    drop(socket);
+    refresh.await?;
+    agent.tasks.close();
+    if tokio::time::timeout(DRAIN, agent.tasks.wait()).await.is_err() {
+        tracing::warn!("some exchanges were still under way; the next start takes them up");
+    }
+    agent.snapshot().await;
+    if agent.vault().unlocked().is_ok() {
+        agent.lock_now();
+    }
+    signals.close();
+    Ok(())
+}

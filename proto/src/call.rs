@@ -13,6 +13,9 @@ use crate::time::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+/// How many secrets a page of `secret.list` holds at the most: an answer of about a megabyte.
+pub const SECRETS_PAGE_MAX: u64 = 1_000;
+
 /// A method: its parameters, its name, its reply.
 pub trait Method: Serialize + Sized {
     /// The name on the wire.
@@ -42,7 +45,7 @@ macro_rules! methods {
                 type Reply = $reply;
                 #[allow(unused_mut, clippy::allow_attributes, reason = "methods without parameters take none")]
                 fn decode(mut fields: Fields<'_>) -> Result<Self, Invalid> {
-                    let call = Self { $($field: fields.take(stringify!($field))?),* };
+                    let call = Self { $($field: fields.take(stringify!($field).trim_start_matches("r#"))?),* };
                     fields.finish()?;
                     Ok(call)
                 }

@@ -25,6 +25,8 @@ pub mod fields;
 pub mod frame;
 pub mod kind;
 pub mod name;
+#[cfg(test)]
+mod protocol_doc;
 pub mod reply;
 pub mod sensitive;
 pub mod socket;

@@ -80,6 +80,12 @@ impl fmt::Display for OrganizationName {
 }
 text_serde!(OrganizationName);
 
+impl std::borrow::Borrow<str> for OrganizationName {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
 /// The name of a secret, an environment, an element, a library, within its organization.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Name(Box<str>);
@@ -108,6 +114,12 @@ impl fmt::Display for Name {
     }
 }
 text_serde!(Name);
+
+impl std::borrow::Borrow<str> for Name {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
 
 /// A name with its organization: `acme/adobe-io`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

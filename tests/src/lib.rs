@@ -1,1 +1,44 @@
-//! Placeholder.
+//! The harness of the system tests: real daemons in homes of their own, real issuers, and one that misbehaves.
+//!
+//! It speaks to the daemon and the command line from outside alone, over their socket, files and exit codes;
+//! nothing here knows how they are built. Whatever it starts ends with the value that started it.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`binaries`] | the binaries under test, built once |
+//! | [`home`] | a directory as `BURSAR_HOME`, with what is in it |
+//! | [`daemon`] | a running `bursard` |
+//! | [`cli`] | runs of `bursar` |
+//! | [`raw`] | bytes and lines on the socket, and calls as plain JSON |
+//! | [`secrets`] | parameters of `secret.create`, one of every type |
+//! | [`keys`] | RSA keys, certificates, a private CA |
+//! | [`issuer`] | real issuers: Authlib and oidc-provider |
+//! | [`fault`] | an issuer that does as it is told |
+//! | [`patience`] | bounded waiting for what must come |
+
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::missing_panics_doc,
+    clippy::return_self_not_must_use,
+    clippy::needless_pass_by_value,
+    reason = "a harness fails its test by panicking, and takes json literals by value"
+)]
+
+pub mod binaries;
+pub mod cli;
+pub mod daemon;
+pub mod fault;
+pub mod home;
+pub mod issuer;
+pub mod keys;
+pub mod patience;
+pub mod raw;
+pub mod secrets;
+
+pub use cli::Run;
+pub use daemon::Daemon;
+pub use fault::{FaultIssuer, Reply};
+pub use home::{Home, configured, open_vault};
+pub use patience::until;
+pub use raw::{Answer, RawSocket, Refused, seconds};

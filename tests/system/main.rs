@@ -1,1 +1,32 @@
-//! Placeholder.
+//! System tests: one file for each promise, each against real binaries in a home of their own.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::needless_pass_by_value,
+    reason = "a test fails by panicking, says on stderr what it leaves out, and gives json literals away"
+)]
+
+mod a_credential_becomes_an_artifact;
+mod a_foreign_client_works;
+mod backup_restores_whole;
+mod binding_is_once;
+mod canary;
+mod command_line;
+mod every_type_gives_its_artifact;
+mod exchange_failures_are_explained;
+mod full_disk;
+mod hostile_lines_do_no_harm;
+mod kill_9_loses_nothing_acknowledged;
+mod names_and_fields_are_checked;
+mod nothing_dead_is_served;
+mod one_exchange_for_many_callers;
+mod other_users_are_refused;
+mod readme_tour;
+mod refresh_happens_before_expiry;
+mod restarts_and_stale_sockets;
+mod standard_policy_edges;
+mod the_vault_opens_only_with_its_key;
+mod watchers_are_told;

@@ -1,0 +1,184 @@
+//! Starts the daemon and waits until it answers; waits until it is gone.
+
+use crate::file::{absolute, create_private_dir};
+use crate::session::Session;
+use crate::stop::Stop;
+use bursar_proto::PROTOCOL;
+use bursar_proto::call::Hello;
+use bursar_proto::client::Client;
+use bursar_proto::error::{CallError, ErrorName};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// How long a daemon may take until it answers: opening a large store with a key file takes a fraction of it.
+const START_LIMIT: Duration = Duration::from_secs(10);
+
+/// How long a daemon may take to stop: it finishes what is under way first, exchanges among it.
+const STOP_LIMIT: Duration = Duration::from_mins(1);
+
+/// The first and the longest pause between two looks at the socket.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(100));
+
+/// How much of the end of a log is shown, in bytes and lines.
+const LOG_TAIL: (u64, usize) = (4096, 5);
+
+/// The daemon's program.
+const DAEMON: &str = "bursard";
+
+/// Connects to the daemon; starts one where none answers. Says whether it did.
+pub(crate) fn connect_or_start(session: &Session) -> Result<(Client, bool), Stop> {
+    match session.connect() {
+        Ok(client) => Ok((client, false)),
+        Err(error) if error.name == ErrorName::DaemonUnreachable => {
+            start(session).map(|client| (client, true))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn start(session: &Session) -> Result<Client, Stop> {
+    let log = log_path(session)?;
+    let from = log.metadata.len();
+    let mut child = spawn(session, log.file)?;
+    let mut exited = None;
+    let end = Instant::now() + START_LIMIT;
+    let mut pause = PAUSES.0;
+    loop {
+        if let Ok(client) = greet(session, end) {
+            return Ok(client);
+        }
+        // it ended and nobody else has come up in its place
+        if let Some(status) = exited {
+            return Err(Stop::local(format!(
+                "{DAEMON} ended as it started: {status}{}",
+                tail(&log.path, from)
+            ))
+            .hint(format!("its log is {}", log.path.display())));
+        }
+        exited = child.try_wait().map_err(|error| cannot_run(&error))?;
+        if exited.is_none() {
+            if Instant::now() >= end {
+                let seconds = START_LIMIT.as_secs();
+                return Err(Stop::Failed(CallError::new(
+                    ErrorName::DaemonUnreachable,
+                    format!("{DAEMON} was started but does not answer after {seconds} s"),
+                ))
+                .hint(format!("its log is {}", log.path.display())));
+            }
+            sleep(pause);
+            pause = (pause * 2).min(PAUSES.1);
+        }
+    }
+}
+
+/// Connects and makes sure that somebody answers.
+fn greet(session: &Session, end: Instant) -> Result<Client, CallError> {
+    let mut client = session.connect()?;
+    let left = end.saturating_duration_since(Instant::now()).max(PAUSES.1);
+    let unusable = |error: io::Error| CallError::new(ErrorName::Internal, error.kind().to_string());
+    client.set_timeout(Some(left)).map_err(unusable)?;
+    client.call(&Hello { protocol: Some(PROTOCOL) })?;
+    client.set_timeout(None).map_err(unusable)?;
+    Ok(client)
+}
+
+/// Waits until nobody answers any more.
+pub(crate) fn await_end(session: &Session) -> Result<(), Stop> {
+    let end = Instant::now() + STOP_LIMIT;
+    let mut pause = PAUSES.0;
+    while session.connect().is_ok() {
+        if Instant::now() >= end {
+            return Err(Stop::local(format!("the agent still answers after {} s", STOP_LIMIT.as_secs())));
+        }
+        sleep(pause);
+        pause = (pause * 2).min(PAUSES.1);
+    }
+    Ok(())
+}
+
+struct Log {
+    path: PathBuf,
+    file: File,
+    metadata: std::fs::Metadata,
+}
+
+fn log_path(session: &Session) -> Result<Log, Stop> {
+    let dir = session.surroundings.state_dir().ok_or_else(|| {
+        Stop::usage("no place for the agent's log: neither HOME nor BURSAR_HOME is set")
+            .hint("set BURSAR_HOME to a directory of yours")
+    })?;
+    let dir = absolute(&dir)?;
+    create_private_dir(&dir)?;
+    let path = dir.join("bursar.log");
+    let opened = OpenOptions::new().append(true).create(true).mode(0o600).open(&path);
+    let unwritable = |error: io::Error| Stop::unwritable(&path, &error);
+    let file = opened.map_err(unwritable)?;
+    let metadata = file.metadata().map_err(unwritable)?;
+    Ok(Log { path, file, metadata })
+}
+
+fn spawn(session: &Session, log: File) -> Result<Child, Stop> {
+    let mut command = Command::new(program());
+    // a socket that was said is said on; paths are absolute, for the daemon stands in no directory of ours
+    if session.places.flag.is_some() || session.surroundings.sock.is_some() {
+        command.arg("--socket").arg(absolute(&session.places.own())?);
+    }
+    if let Some(home) = &session.surroundings.home {
+        command.env("BURSAR_HOME", absolute(Path::new(home))?);
+    }
+    command.current_dir("/").process_group(0).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+    command.spawn().map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => Stop::local(format!("{DAEMON} is neither beside bursar nor on PATH"))
+            .hint(format!("install {DAEMON} beside bursar")),
+        _ => cannot_run(&error),
+    })
+}
+
+fn cannot_run(error: &io::Error) -> Stop {
+    Stop::local(format!("cannot run {DAEMON}: {}", error.kind()))
+}
+
+/// The daemon beside this program; else its bare name, which is looked for on PATH.
+fn program() -> PathBuf {
+    let beside = std::env::current_exe().ok().map(|path| path.with_file_name(DAEMON));
+    beside.filter(|path| path.is_file()).unwrap_or_else(|| PathBuf::from(DAEMON))
+}
+
+/// The last lines that were written to a log since it was `from` bytes long.
+fn tail(path: &Path, from: u64) -> String {
+    let read = || -> io::Result<Vec<u8>> {
+        let mut file = File::open(path)?;
+        let from = from.max(file.metadata()?.len().saturating_sub(LOG_TAIL.0));
+        file.seek(SeekFrom::Start(from))?;
+        let mut bytes = Vec::new();
+        file.take(LOG_TAIL.0).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    let bytes = read().unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    let lines: Vec<&str> = text.lines().collect();
+    let last = lines.get(lines.len().saturating_sub(LOG_TAIL.1)..).unwrap_or_default();
+    if last.is_empty() { String::new() } else { format!("; it said: {}", last.join(" | ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_log_leaves_out_what_was_there_before() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("log");
+        std::fs::write(&path, "old\n1\n2\n3\n4\n5\n6\n").unwrap();
+        assert_eq!(tail(&path, 4), "; it said: 2 | 3 | 4 | 5 | 6");
+        assert_eq!(tail(&path, 14), "; it said: 6");
+        assert_eq!(tail(&path, 16), "");
+        assert_eq!(tail(&home.path().join("none"), 0), "");
+    }
+}

@@ -1,0 +1,252 @@
+//! Every command and flag. What `--help`, completions and man pages say comes from here.
+//!
+//! Nouns are deferred: their flags are put together only when they are used, so that `bursar get` need not wait
+//! for the flags of `bursar secret create`.
+
+pub(crate) mod agent;
+pub(crate) mod artifact;
+pub(crate) mod environment;
+pub(crate) mod fields;
+pub(crate) mod organization;
+pub(crate) mod secret;
+pub(crate) mod vault;
+
+use bursar_proto::kind::{SecretType, Stage, Status};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{ArgMatches, FromArgMatches, Parser, Subcommand, ValueEnum};
+use std::fmt::Display;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+#[derive(Parser)]
+#[command(
+    name = "bursar",
+    version,
+    about = "The agent for machine credentials: put one in once, get its fresh artifact ever after",
+    after_help = "Examples:\n  bursar quickstart\n  bursar secret create acme/npm --type token --token-file -\n  \
+                  bursar get acme/npm"
+)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Global {
+    /// The agent's socket, before `BURSAR_SOCK` and `BURSAR_HOME`
+    #[arg(long, global = true, value_name = "PATH")]
+    pub(crate) socket: Option<PathBuf>,
+    /// Answer with one JSON document
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Print a secret's artifact
+    #[command(after_help = "Examples:\n  bursar get acme/adobe-io --min-validity 10m\n  \
+                            curl -H \"$(bursar get acme/api --header)\" https://api.example.com")]
+    Get(artifact::Get),
+    /// Wait until a secret's exchange has ended
+    #[command(after_help = "Example:\n  bursar wait acme/adobe-io --timeout 30s")]
+    Wait(artifact::Wait),
+    /// Print a line for every change of a secret, or of all
+    #[command(after_help = "Example:\n  bursar watch acme/adobe-io --json")]
+    Watch(artifact::Watch),
+    /// Make, see and change secrets
+    #[command(after_help = "Example:\n  bursar secret list --status failed")]
+    Secret(Deferred<secret::Secret>),
+    /// Make, see and delete environments
+    #[command(after_help = "Example:\n  bursar environment create acme/staging --stage staging")]
+    Environment(Deferred<environment::Environment>),
+    /// Make, see and delete organizations
+    #[command(after_help = "Example:\n  bursar organization create acme")]
+    Organization(Deferred<organization::Organization>),
+    /// Start, stop and see the agent
+    #[command(after_help = "Example:\n  bursar agent status")]
+    Agent(Deferred<agent::Agent>),
+    /// Make the vault, and start the agent if none runs
+    #[command(after_help = "Examples:\n  bursar init\n  bursar init --key-file ~/.config/bursar/vault.key")]
+    Init(vault::Init),
+    /// Bring the vault's keys into memory
+    #[command(
+        after_help = "Examples:\n  bursar unlock\n  pass show bursar | bursar unlock --passphrase-file -"
+    )]
+    Unlock(vault::Key),
+    /// Wipe the vault's keys from memory
+    #[command(after_help = "Example:\n  bursar lock")]
+    Lock,
+    /// Set a new passphrase
+    #[command(after_help = "Example:\n  bursar passphrase")]
+    Passphrase(vault::Passphrase),
+    /// Make new data keys and write the whole store anew
+    #[command(after_help = "Example:\n  bursar rekey")]
+    Rekey(vault::Rekey),
+    /// Write the whole vault into one sealed file
+    #[command(after_help = "Example:\n  bursar backup ~/bursar.backup")]
+    Backup(vault::Backup),
+    /// Put a backup in the place of the vault
+    #[command(after_help = "Example:\n  bursar restore ~/bursar.backup")]
+    Restore(vault::Restore),
+    /// Try it out: a vault with a key file, and a first secret
+    #[command(after_help = "Example:\n  BURSAR_HOME=$(mktemp -d) bursar quickstart")]
+    Quickstart,
+    /// Print the completions of a shell
+    #[command(
+        after_help = "Example:\n  bursar completions bash > ~/.local/share/bash-completion/completions/bursar"
+    )]
+    Completions(Completions),
+    /// Print the manual page, or write all pages
+    #[command(
+        after_help = "Examples:\n  bursar man | man -l -\n  bursar man --output ~/.local/share/man/man1"
+    )]
+    Man(Man),
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Completions {
+    /// The shell
+    pub(crate) shell: Shell,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum Shell {
+    Bash,
+    Zsh,
+    Fish,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Man {
+    /// Write one page for each command into this directory
+    #[arg(long, value_name = "DIR")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+// A doc comment on a group of flags would become the words of the command that has it.
+// Answers the questions of what cannot be undone.
+#[derive(clap::Args)]
+pub(crate) struct Confirmation {
+    /// Do not ask for a confirmation
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+/// A noun whose flags are put together when it is used.
+pub(crate) struct Deferred<T>(pub(crate) T);
+
+impl<T: clap::Args> clap::Args for Deferred<T> {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        command.defer(T::augment_args)
+    }
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        command.defer(T::augment_args_for_update)
+    }
+}
+
+impl<T: FromArgMatches> FromArgMatches for Deferred<T> {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        T::from_arg_matches(matches).map(Self)
+    }
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        self.0.update_from_arg_matches(matches)
+    }
+}
+
+/// Reads one of a closed set of words, which help and completions list.
+fn word<T>(all: &'static [T]) -> impl TypedValueParser<Value = T>
+where
+    T: Copy + Display + FromStr<Err: std::error::Error + Send + Sync> + Send + Sync,
+{
+    PossibleValuesParser::new(all.iter().map(ToString::to_string)).try_map(|text| text.parse::<T>())
+}
+
+pub(crate) fn secret_type() -> impl TypedValueParser<Value = SecretType> {
+    word(SecretType::ALL)
+}
+
+pub(crate) fn stage() -> impl TypedValueParser<Value = Stage> {
+    word(Stage::ALL)
+}
+
+pub(crate) fn status() -> impl TypedValueParser<Value = Status> {
+    word(Status::ALL)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn each(command: &clap::Command, visit: &mut impl FnMut(&clap::Command)) {
+        visit(command);
+        for inner in command.get_subcommands().filter(|inner| inner.get_name() != "help") {
+            each(inner, visit);
+        }
+    }
+
+    #[test]
+    fn the_definitions_are_sound() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_words_and_an_example() {
+        let mut top = Args::command();
+        top.build();
+        let mut seen = 0;
+        each(&top, &mut |command| {
+            let name = command.get_name();
+            let example = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(example.starts_with("Example") && example.contains("bursar "), "{name}: no example");
+            assert!(command.get_about().is_some(), "{name}: no words");
+            seen += 1;
+        });
+        assert!(seen > 30, "{seen}");
+    }
+
+    #[test]
+    fn no_group_of_flags_gives_a_command_its_words() {
+        for (words, line) in [
+            ("Put a credential in and start its exchange", "secret create"),
+            ("Bring the vault's keys into memory", "unlock"),
+            ("Delete a secret for good", "secret delete"),
+        ] {
+            let mut top = Args::command();
+            top.build();
+            let found = line.split(' ').try_fold(&top, |command, name| command.find_subcommand(name));
+            assert_eq!(
+                found.and_then(|command| command.get_about()).map(ToString::to_string),
+                Some(words.into())
+            );
+        }
+    }
+
+    #[test]
+    fn every_example_parses() {
+        let mut top = Args::command();
+        top.build();
+        let mut examples = Vec::new();
+        each(&top, &mut |command| {
+            let text = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let lines = text.lines().map(str::trim).filter(|line| line.starts_with("bursar "));
+            examples
+                .extend(lines.map(|line| line.split(['>', '|', '<']).next().unwrap_or("").trim().to_owned()));
+        });
+        for example in examples {
+            if let Err(error) = Args::try_parse_from(example.split_whitespace()) {
+                panic!("{example}: {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn global_flags_stand_anywhere() {
+        for line in ["bursar --json --socket /s get x", "bursar secret list --json --socket /s"] {
+            let args = Args::try_parse_from(line.split(' ')).unwrap();
+            assert!(args.global.json && args.global.socket.is_some());
+        }
+    }
+}

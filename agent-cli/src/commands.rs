@@ -1,0 +1,37 @@
+//! What commands do: one file for each noun. A command asks, prints, and holds no rule of its own.
+
+mod agent;
+mod artifact;
+mod environment;
+mod organization;
+mod quickstart;
+mod reference;
+mod secret;
+mod vault;
+
+use crate::args::Command;
+use crate::session::Session;
+use crate::stop::Stop;
+
+/// Runs one command.
+pub(crate) fn run(session: &Session, command: Command) -> Result<(), Stop> {
+    match command {
+        Command::Get(get) => artifact::get(session, get),
+        Command::Wait(wait) => artifact::wait(session, wait),
+        Command::Watch(watch) => artifact::watch(session, watch),
+        Command::Secret(noun) => secret::run(session, noun.0.verb),
+        Command::Environment(noun) => environment::run(session, noun.0.verb),
+        Command::Organization(noun) => organization::run(session, noun.0.verb),
+        Command::Agent(noun) => agent::run(session, &noun.0.verb),
+        Command::Init(init) => vault::init(session, &init.key),
+        Command::Unlock(key) => vault::unlock(session, &key),
+        Command::Lock => vault::lock(session),
+        Command::Passphrase(passphrase) => vault::passphrase(session, &passphrase),
+        Command::Rekey(rekey) => vault::rekey(session, &rekey),
+        Command::Backup(backup) => vault::backup(session, &backup),
+        Command::Restore(restore) => vault::restore(session, &restore),
+        Command::Quickstart => quickstart::run(session),
+        Command::Completions(completions) => reference::completions(completions.shell),
+        Command::Man(man) => reference::man(session, man.output.as_deref()),
+    }
+}

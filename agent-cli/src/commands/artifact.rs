@@ -1,0 +1,212 @@
+//! The daily verbs: `get`, `wait`, `watch`. A value goes from the reply to stdout or a file, and nowhere else.
+
+use super::secret::outcome;
+use crate::args::artifact::{Get, Wait, Watch};
+use crate::file::write_private;
+use crate::output::text::printable;
+use crate::output::{json_line, write_out};
+use crate::session::Session;
+use crate::stop::Stop;
+use bursar_proto::call::{ArtifactGet, ArtifactWatch, SecretWait};
+use bursar_proto::client::Notification;
+use bursar_proto::error::{CallError, ErrorName};
+use bursar_proto::kind::SecretType;
+use bursar_proto::name::Qualified;
+use bursar_proto::reply::Artifact;
+use bursar_proto::sensitive::Sensitive;
+use bursar_proto::time::Timestamp;
+use serde::{Serialize, Serializer};
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+use zeroize::Zeroizing;
+
+pub(crate) fn get(session: &Session, get: Get) -> Result<(), Stop> {
+    let artifact = session.ask(&ArtifactGet { secret: get.secret, min_validity: get.min_validity })?;
+    let line = if session.printer.json() {
+        json_line(&Shown::from(&artifact))?
+    } else {
+        let value = choose(&artifact, get.header, get.field.as_deref())?.expose();
+        let mut line = Zeroizing::new(Vec::with_capacity(value.len() + 1));
+        line.extend_from_slice(value.as_bytes());
+        line.push(b'\n');
+        line
+    };
+    match &get.output {
+        Some(path) => write_private(path, &line),
+        None => write_out(&line),
+    }
+}
+
+/// The one text that was asked for.
+fn choose<'a>(artifact: &'a Artifact, header: bool, field: Option<&str>) -> Result<&'a Sensitive, Stop> {
+    let kind = artifact.r#type;
+    if header {
+        return artifact.header.as_ref().ok_or_else(|| {
+            Stop::usage(format!("a secret of type {kind} makes no header line"))
+                .hint("take its value: bursar get without --header")
+        });
+    }
+    let names = || {
+        let single = artifact.value.as_ref().and(kind.value_field());
+        let several = artifact.fields.iter().flatten().map(|(name, _)| name.as_str());
+        let mut names: Vec<&str> = several.chain(single).collect();
+        names.sort_unstable();
+        names.dedup();
+        printable(&names.join(", "))
+    };
+    let Some(field) = field else {
+        return artifact.value.as_ref().ok_or_else(|| {
+            Stop::usage(format!("a secret of type {kind} has several fields, and none was chosen"))
+                .hint(format!("choose one with --field: {}", names()))
+        });
+    };
+    let listed = artifact.fields.as_ref().and_then(|fields| fields.get(field));
+    let single = || artifact.value.as_ref().filter(|_| field == "value" || kind.value_field() == Some(field));
+    listed
+        .or_else(single)
+        .ok_or_else(|| Stop::usage("there is no such field").hint(format!("choose one of: {}", names())))
+}
+
+/// An artifact as `--json` shows it: the one place where the command line writes values as JSON.
+#[derive(Serialize)]
+struct Shown<'a> {
+    secret: &'a Qualified,
+    r#type: SecretType,
+    value: Option<Exposed<'a>>,
+    fields: Option<BTreeMap<&'a str, Exposed<'a>>>,
+    header: Option<Exposed<'a>>,
+    expires_at: Option<Timestamp>,
+}
+
+impl<'a> From<&'a Artifact> for Shown<'a> {
+    fn from(artifact: &'a Artifact) -> Self {
+        let fields = artifact.fields.as_ref();
+        Self {
+            secret: &artifact.secret,
+            r#type: artifact.r#type,
+            value: artifact.value.as_ref().map(Exposed),
+            fields: fields
+                .map(|all| all.iter().map(|(name, value)| (name.as_str(), Exposed(value))).collect()),
+            header: artifact.header.as_ref().map(Exposed),
+            expires_at: artifact.expires_at,
+        }
+    }
+}
+
+struct Exposed<'a>(&'a Sensitive);
+
+impl Serialize for Exposed<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.0.expose())
+    }
+}
+
+pub(crate) fn wait(session: &Session, wait: Wait) -> Result<(), Stop> {
+    let limit = wait.timeout.map(Duration::from_secs);
+    if limit == Some(Duration::ZERO) {
+        return Err(Stop::usage("--timeout: must be at least 1s"));
+    }
+    let mut client = session.connect()?;
+    client.set_timeout(limit).map_err(|error| Stop::local(format!("no time limit: {}", error.kind())))?;
+    session.printer.progress("waiting for the issuer …");
+    let began = Instant::now();
+    let secret = client.call(&SecretWait { secret: wait.secret }).map_err(|error| match limit {
+        // the connection cannot tell a limit that passed from one that broke; the time can
+        Some(limit) if error.name == ErrorName::DaemonUnreachable && began.elapsed() >= limit => {
+            CallError::new(
+                ErrorName::TooSlow,
+                format!("the exchange has not ended within {} s", limit.as_secs()),
+            )
+            .hint("it goes on; wait longer, or see: bursar secret show")
+        }
+        _ => error,
+    })?;
+    outcome(session, &secret)
+}
+
+pub(crate) fn watch(session: &Session, watch: Watch) -> Result<(), Stop> {
+    let mut client = session.connect()?;
+    client.call(&ArtifactWatch { secret: watch.secret })?;
+    loop {
+        match client.next_notification()? {
+            Notification::Changed(changed) => session.printer.reply(&changed, |_| {
+                let until = changed.expires_at.map(|at| format!("  until {at}")).unwrap_or_default();
+                format!("{}  {}  {}  {}{until}\n", changed.at, changed.secret, changed.change, changed.status)
+            })?,
+            Notification::Missed(missed) => {
+                session.printer.reply(&missed, |_| format!("{} changes were missed\n", missed.count))?;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn artifact(json: &str) -> Artifact {
+        serde_json::from_str(json).unwrap()
+    }
+
+    fn token() -> Artifact {
+        artifact(
+            r#"{"secret":"acme/x","type":"token","value":"v","fields":null,"header":null,"expires_at":null}"#,
+        )
+    }
+
+    fn api_key() -> Artifact {
+        artifact(
+            r#"{"secret":"acme/x","type":"api-key","value":"v","fields":{"header_name":"X-Key","value":"v"},
+                "header":"X-Key: v","expires_at":null}"#,
+        )
+    }
+
+    fn certificate() -> Artifact {
+        artifact(
+            r#"{"secret":"acme/x","type":"certificate","value":null,
+                "fields":{"certificate":"C","private_key":"K"},"header":null,"expires_at":null}"#,
+        )
+    }
+
+    fn chosen(artifact: &Artifact, header: bool, field: Option<&str>) -> Result<String, (u8, String)> {
+        match choose(artifact, header, field) {
+            Ok(value) => Ok(value.expose().to_owned()),
+            Err(Stop::Failed(error)) => Err((error.name.exit_code(), error.hint.unwrap_or_default())),
+            Err(Stop::ReaderLeft) => panic!("nothing was printed"),
+        }
+    }
+
+    #[test]
+    fn a_single_value_answers_to_its_names() {
+        for field in [None, Some("value"), Some("token")] {
+            assert_eq!(chosen(&token(), false, field), Ok("v".into()));
+        }
+        assert_eq!(chosen(&token(), false, Some("basic")), Err((2, "choose one of: token".into())));
+    }
+
+    #[test]
+    fn a_header_type_has_value_fields_and_a_line() {
+        assert_eq!(chosen(&api_key(), false, None), Ok("v".into()));
+        assert_eq!(chosen(&api_key(), false, Some("header_name")), Ok("X-Key".into()));
+        assert_eq!(chosen(&api_key(), true, None), Ok("X-Key: v".into()));
+        assert_eq!(chosen(&token(), true, None).unwrap_err().0, 2);
+    }
+
+    #[test]
+    fn several_fields_need_a_choice() {
+        let hint = "choose one with --field: certificate, private_key";
+        assert_eq!(chosen(&certificate(), false, None), Err((2, hint.into())));
+        assert_eq!(chosen(&certificate(), false, Some("private_key")), Ok("K".into()));
+        assert_eq!(chosen(&certificate(), false, Some("value")).unwrap_err().0, 2);
+    }
+
+    #[test]
+    fn json_shows_every_attribute() {
+        let line = json_line(&Shown::from(&api_key())).unwrap();
+        assert_eq!(
+            std::str::from_utf8(&line).unwrap(),
+            "{\"secret\":\"acme/x\",\"type\":\"api-key\",\"value\":\"v\",\"fields\":{\"header_name\":\"X-Key\",\
+             \"value\":\"v\"},\"header\":\"X-Key: v\",\"expires_at\":null}\n"
+        );
+    }
+}

@@ -1,0 +1,55 @@
+//! `bursar environment …`
+
+use crate::args::environment::{Delete, Verb};
+use crate::output::text::{now, record, table, time};
+use crate::session::Session;
+use crate::stop::Stop;
+use bursar_proto::call::{EnvironmentCreate, EnvironmentDelete, EnvironmentList, EnvironmentShow};
+use bursar_proto::reply::Environment;
+
+pub(crate) fn run(session: &Session, verb: Verb) -> Result<(), Stop> {
+    match verb {
+        Verb::Create(create) => {
+            let made = session
+                .ask(&EnvironmentCreate { environment: create.named.environment, stage: create.stage })?;
+            session.printer.reply(&made, |_| format!("made {}, {}\n", made.environment, made.stage))
+        }
+        Verb::List(list) => {
+            let all = session.ask(&EnvironmentList { organization: list.organization })?;
+            session.printer.reply(&all, |printer| {
+                let rows: Vec<_> = all.iter().map(row).collect();
+                table(printer, ["NAME", "STAGE", "SECRETS", "CREATED"], &rows)
+            })
+        }
+        Verb::Show(named) => {
+            let one = session.ask(&EnvironmentShow { environment: named.environment })?;
+            session.printer.reply(&one, |_| {
+                record(&[
+                    ("name", Some(one.environment.to_string())),
+                    ("stage", Some(one.stage.to_string())),
+                    ("secrets", Some(one.secrets.to_string())),
+                    ("created", Some(time(one.created_at, now()))),
+                ])
+            })
+        }
+        Verb::Delete(delete) => self::delete(session, delete),
+    }
+}
+
+fn row(one: &Environment) -> [String; 4] {
+    [one.environment.to_string(), one.stage.to_string(), one.secrets.to_string(), one.created_at.to_string()]
+}
+
+fn delete(session: &Session, delete: Delete) -> Result<(), Stop> {
+    let mut client = session.connect()?;
+    let found = client.call(&EnvironmentShow { environment: delete.named.environment })?;
+    let name = found.environment.to_string();
+    session.printer.note(&format!("bound to {name}: {} secrets; they become unbound", found.secrets));
+    session.input.confirm(&format!("deleting the environment {name}"), &name, delete.confirmation.yes)?;
+    let reply = client.call(&EnvironmentDelete { environment: found.environment.into() })?;
+    session.printer.reply(&reply, |_| {
+        let mut lines = vec![format!("deleted {name}")];
+        lines.extend(reply.unbound.iter().map(|secret| format!("unbound {secret}")));
+        lines.join("\n") + "\n"
+    })
+}

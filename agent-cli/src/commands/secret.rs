@@ -1,0 +1,165 @@
+//! `bursar secret …`
+
+mod change;
+mod show;
+
+use crate::args::secret::{Bind, Delete, Following, List, Retry, Verb};
+use crate::session::Session;
+use crate::stop::Stop;
+use bursar_proto::call::{
+    SECRETS_PAGE_MAX, SecretBind, SecretDeactivate, SecretDelete, SecretList, SecretReactivate, SecretRetry,
+    SecretShow, SecretTest, SecretWait, SecretWhere,
+};
+use bursar_proto::client::Client;
+use bursar_proto::error::{CallError, ErrorName};
+use bursar_proto::kind::Status;
+use bursar_proto::name::Reference;
+use bursar_proto::reply::{Applied, Secret};
+use std::io::{IsTerminal, stdout};
+
+pub(crate) fn run(session: &Session, verb: Verb) -> Result<(), Stop> {
+    match verb {
+        Verb::Create(create) => change::create(session, *create.0),
+        Verb::List(list) => self::list(session, &list),
+        Verb::Show(named) => print(session, &session.ask(&SecretShow { secret: named.secret })?),
+        Verb::Edit(edit) => change::edit(session, *edit.0),
+        Verb::Bind(bind) => self::bind(session, bind),
+        Verb::Test(named) => {
+            session.printer.progress("asking the issuer …");
+            let test = session.ask(&SecretTest { secret: named.secret })?;
+            session.printer.reply(&test, |_| show::test(&test))
+        }
+        Verb::Retry(retry) => self::retry(session, retry),
+        Verb::Where(named) => {
+            let applied = session.ask(&SecretWhere { secret: named.secret })?;
+            session.printer.reply(&applied, |printer| show::applied(printer, &applied))
+        }
+        Verb::Deactivate(named) => {
+            let mut client = session.connect()?;
+            let secret = show_where(session, &mut client, named.secret)?.secret.into();
+            print(session, &client.call(&SecretDeactivate { secret })?)
+        }
+        Verb::Reactivate(named) => print(session, &session.ask(&SecretReactivate { secret: named.secret })?),
+        Verb::Delete(delete) => self::delete(session, delete),
+    }
+}
+
+fn list(session: &Session, list: &List) -> Result<(), Stop> {
+    let mut client = session.connect()?;
+    let mut all: Vec<Secret> = Vec::new();
+    loop {
+        let page = client.call(&SecretList {
+            organization: list.organization.clone(),
+            r#type: list.r#type,
+            environment: list.environment.clone(),
+            status: list.status,
+            after: all.last().map(|last| last.name.clone().into()),
+            limit: Some(SECRETS_PAGE_MAX),
+        })?;
+        let is_last = (page.len() as u64) < SECRETS_PAGE_MAX;
+        all.extend(page);
+        if is_last {
+            break;
+        }
+    }
+    session.printer.reply(&all, |printer| show::list(printer, &all))
+}
+
+fn bind(session: &Session, bind: Bind) -> Result<(), Stop> {
+    let mut client = session.connect()?;
+    let bound = client.call(&SecretBind { secret: bind.named.secret, environment: bind.environment })?;
+    follow(session, &mut client, bound, &bind.following)
+}
+
+fn retry(session: &Session, retry: Retry) -> Result<(), Stop> {
+    let mut client = session.connect()?;
+    let retried = client.call(&SecretRetry { secret: retry.named.secret })?;
+    follow(session, &mut client, retried, &retry.following)
+}
+
+fn delete(session: &Session, delete: Delete) -> Result<(), Stop> {
+    let applied = show_where(session, &mut session.connect()?, delete.named.secret)?;
+    let name = applied.secret.to_string();
+    session.input.confirm(&format!("deleting {name} for good"), &name, delete.confirmation.yes)?;
+    let reply = session.ask(&SecretDelete { secret: applied.secret.into() })?;
+    session.printer.reply(&reply, |_| format!("deleted {name}\n"))
+}
+
+/// Says on stderr where a secret is applied, before it changes.
+fn show_where(session: &Session, client: &mut Client, secret: Reference) -> Result<Applied, Stop> {
+    let applied = client.call(&SecretWhere { secret })?;
+    session.printer.note(&show::applied(&session.printer, &applied));
+    Ok(applied)
+}
+
+/// Follows an exchange to its end where that is wanted, and shows the secret.
+fn follow(session: &Session, client: &mut Client, secret: Secret, following: &Following) -> Result<(), Stop> {
+    if !(following.wait || stdout().is_terminal()) || following.no_wait {
+        return print(session, &secret);
+    }
+    if secret.status != Status::Pending {
+        return outcome(session, &secret);
+    }
+    session.printer.progress("waiting for the issuer …");
+    let ended = client.call(&SecretWait { secret: secret.name.into() })?;
+    outcome(session, &ended)
+}
+
+/// Shows a secret whose exchange was followed; one that did not succeed is an error.
+pub(super) fn outcome(session: &Session, secret: &Secret) -> Result<(), Stop> {
+    print(session, secret)?;
+    match verdict(secret) {
+        None => Ok(()),
+        Some(error) => Err(error.into()),
+    }
+}
+
+fn verdict(secret: &Secret) -> Option<CallError> {
+    let details = || secret.status_details.clone().unwrap_or_else(|| "no reason was given".to_owned());
+    match secret.status {
+        Status::Succeeded => None,
+        Status::Failed => {
+            let message = format!("the exchange of {} failed: {}", secret.name, details());
+            let hint =
+                format!("mend it with bursar secret edit, or try anew: bursar secret retry {}", secret.name);
+            Some(CallError::new(ErrorName::Failed, message).hint(hint))
+        }
+        Status::Pending => {
+            Some(CallError::new(ErrorName::Pending, format!("the exchange of {} still runs", secret.name)))
+        }
+        Status::ManualAuthorization => {
+            let message = format!("{} has to be authorized by a person in a browser", secret.name);
+            let error = CallError::new(ErrorName::NeedsAuthorization, message);
+            Some(match &secret.authorization_url {
+                Some(url) => error.hint(format!("open {url}")),
+                None => error,
+            })
+        }
+    }
+}
+
+fn print(session: &Session, secret: &Secret) -> Result<(), Stop> {
+    session.printer.reply(secret, |_| show::secret(secret))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn secret(status: &str, details: Option<&str>) -> Secret {
+        let mut json = show::tests::example();
+        json["status"] = status.into();
+        json["status_details"] = details.into();
+        serde_json::from_value(json).unwrap()
+    }
+
+    #[test]
+    fn only_success_ends_well() {
+        assert!(verdict(&secret("succeeded", None)).is_none());
+        let failed = verdict(&secret("failed", Some("invalid_client, http 401"))).unwrap();
+        assert_eq!(failed.name.exit_code(), 7);
+        assert_eq!(failed.message, "the exchange of acme/x failed: invalid_client, http 401");
+        assert_eq!(verdict(&secret("manual_authorization", None)).unwrap().name.exit_code(), 6);
+        assert_eq!(verdict(&secret("pending", None)).unwrap().name.exit_code(), 7);
+    }
+}

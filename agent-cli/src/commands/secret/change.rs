@@ -1,0 +1,95 @@
+//! `bursar secret create` and `bursar secret edit`: flags, files and prompts into one call.
+
+use super::{follow, show_where};
+use crate::args::secret::{Create, Edit};
+use crate::credentials;
+use crate::session::Session;
+use crate::stop::Stop;
+use bursar_proto::call::{SecretCreate, SecretEdit, SecretShow};
+use bursar_proto::fields::{Edit as Change, Fields, Invalid};
+use bursar_proto::name::Reference;
+
+pub(super) fn create(session: &Session, create: Create) -> Result<(), Stop> {
+    let secret = create.named.secret;
+    let call = match (create.from_file, create.r#type) {
+        (Some(file), _) => SecretCreate::from_file(secret, &session.input.file(&file)?)?,
+        (None, None) => return Err(Stop::usage("missing: --type, or --from-file")),
+        (None, Some(kind)) => SecretCreate {
+            secret,
+            r#type: kind,
+            environment: create.environment,
+            unbound: create.unbound.then_some(true),
+            credentials: credentials::of_new(kind, &create.fields.given, &session.input)?,
+            exchange_policy: create.exchange_policy,
+            expiration_date: create.expiration_date,
+        },
+    };
+    // a prompt comes before the connection: the agent need not wait for a person
+    let mut client = session.connect()?;
+    let made = client.call(&call)?;
+    follow(session, &mut client, made, &create.following)
+}
+
+pub(super) fn edit(session: &Session, edit: Edit) -> Result<(), Stop> {
+    let mut client = session.connect()?;
+    let present = client.call(&SecretShow { secret: edit.named.secret })?;
+    let secret = Reference::from(present.name);
+    let call = match edit.from_file {
+        Some(file) => edit_from_file(secret.clone(), &session.input.file(&file)?)?,
+        None => SecretEdit {
+            secret: secret.clone(),
+            name: edit.name,
+            credentials: credentials::of_edit(present.r#type, &edit.fields.given, &session.input)?,
+            exchange_policy: edit.exchange_policy,
+            expiration_date: match edit.expiration_date {
+                _ if edit.no_expiration_date => Change::Clear,
+                Some(date) => Change::Set(date),
+                None => Change::Keep,
+            },
+        },
+    };
+    if changes_nothing(&call) {
+        return Err(Stop::usage("nothing to change was said").hint("see bursar secret edit --help"));
+    }
+    show_where(session, &mut client, secret)?;
+    let edited = client.call(&call)?;
+    follow(session, &mut client, edited, &edit.following)
+}
+
+fn edit_from_file(secret: Reference, json: &str) -> Result<SecretEdit, Invalid> {
+    let mut fields = Fields::parse(Some(json))?;
+    let call = SecretEdit {
+        secret,
+        name: fields.take("name")?,
+        credentials: fields.take("credentials")?,
+        exchange_policy: fields.take("exchange_policy")?,
+        expiration_date: fields.take("expiration_date")?,
+    };
+    fields.finish()?;
+    Ok(call)
+}
+
+fn changes_nothing(call: &SecretEdit) -> bool {
+    call.name.is_none()
+        && call.credentials.is_none()
+        && call.exchange_policy.is_none()
+        && call.expiration_date.is_keep()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(json: &str) -> Result<SecretEdit, String> {
+        edit_from_file("acme/x".parse().unwrap(), json).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_file_of_changes_may_hold_any_part() {
+        let call = read(r#"{"expiration_date":null,"credentials":{"token":"t"}}"#).unwrap();
+        assert_eq!(call.expiration_date, Change::Clear);
+        assert_eq!(call.credentials.unwrap().expose(), r#"{"token":"t"}"#);
+        assert!(changes_nothing(&read("{}").unwrap()));
+        assert_eq!(read(r#"{"type":"token"}"#).unwrap_err(), "unknown field type");
+    }
+}

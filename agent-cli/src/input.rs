@@ -1,0 +1,159 @@
+//! What comes in: passphrases, sensitive files, confirmations. All of it is bounded, and wiped on drop.
+
+use crate::stop::Stop;
+use bursar_proto::frame::REQUEST_MAX;
+use std::cell::Cell;
+use std::fs::File;
+use std::io::{self, BufRead, IsTerminal, Read, Write};
+use std::path::Path;
+use zeroize::{Zeroize, Zeroizing};
+
+/// The longest file that is read, in bytes: what does not fit a request cannot be sent.
+const FILE_MAX: usize = REQUEST_MAX;
+
+/// The longest confirmation, in bytes: an organization, a slash, a name, and a newline, rounded up.
+const CONFIRMATION_MAX: u64 = 256;
+
+/// Standard input and the keyboard.
+#[derive(Default)]
+pub(crate) struct Input {
+    /// Standard input has been read to its end, for the first `-`.
+    stdin_taken: Cell<bool>,
+}
+
+impl Input {
+    /// Whether there is somebody to ask.
+    pub(crate) fn interactive(&self) -> bool {
+        !self.stdin_taken.get() && io::stdin().is_terminal()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn without_terminal() -> Self {
+        Self { stdin_taken: Cell::new(true) }
+    }
+
+    /// Reads a text file, or standard input where `path` is `-`.
+    pub(crate) fn file(&self, path: &Path) -> Result<Zeroizing<String>, Stop> {
+        if path.as_os_str() != "-" {
+            let file = File::open(path).map_err(|error| Stop::unreadable(path, &error))?;
+            return read_text(file, path);
+        }
+        if self.stdin_taken.replace(true) {
+            return Err(Stop::usage("standard input was asked for twice")
+                .hint("one value can come from `-`, the others from files"));
+        }
+        read_text(io::stdin().lock(), path)
+    }
+
+    /// Reads one sensitive value from a file: its last newline is the editor's, not the value's.
+    pub(crate) fn value(&self, path: &Path) -> Result<Zeroizing<String>, Stop> {
+        let mut text = self.file(path)?;
+        if text.ends_with('\n') {
+            text.pop();
+            if text.ends_with('\r') {
+                text.pop();
+            }
+        }
+        Ok(text)
+    }
+
+    /// Asks for a value without echo.
+    pub(crate) fn prompt(&self, question: &str) -> Result<Zeroizing<String>, Stop> {
+        if !self.interactive() {
+            return Err(Stop::usage(format!("{question}: there is no terminal to ask on")));
+        }
+        rpassword::prompt_password(format!("{question}: "))
+            .map(Zeroizing::new)
+            .map_err(|error| Stop::usage(format!("no answer was read: {}", error.kind())))
+    }
+
+    /// Asks for a new passphrase, twice.
+    pub(crate) fn new_passphrase(&self) -> Result<Zeroizing<String>, Stop> {
+        let first = self.prompt("new passphrase")?;
+        let again = self.prompt("the same again")?;
+        if *first == *again { Ok(first) } else { Err(Stop::usage("the two passphrases differ")) }
+    }
+
+    /// Lets a person confirm by typing `expected`; `yes` has done so already.
+    pub(crate) fn confirm(&self, what: &str, expected: &str, yes: bool) -> Result<(), Stop> {
+        if yes {
+            return Ok(());
+        }
+        if !self.interactive() {
+            return Err(Stop::usage(format!(
+                "{what} needs a confirmation, and there is no terminal to ask on"
+            ))
+            .hint("confirm with --yes"));
+        }
+        let mut stderr = io::stderr();
+        let _ = write!(stderr, "{what}; type {expected} to confirm: ");
+        let _ = stderr.flush();
+        let mut answer = String::new();
+        io::stdin()
+            .lock()
+            .take(CONFIRMATION_MAX)
+            .read_line(&mut answer)
+            .map_err(|error| Stop::usage(format!("no answer was read: {}", error.kind())))?;
+        if answer.trim() == expected {
+            Ok(())
+        } else {
+            Err(Stop::usage(format!("that was not {expected}: nothing was changed")))
+        }
+    }
+}
+
+fn read_text(source: impl Read, path: &Path) -> Result<Zeroizing<String>, Stop> {
+    let mut bytes = Zeroizing::new(Vec::new());
+    source
+        .take(FILE_MAX as u64 + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| Stop::unreadable(path, &error))?;
+    if bytes.len() > FILE_MAX {
+        return Err(Stop::usage(format!("{}: over {} KiB", path.display(), FILE_MAX / 1024)));
+    }
+    String::from_utf8(std::mem::take(&mut bytes)).map(Zeroizing::new).map_err(|error| {
+        error.into_bytes().zeroize();
+        Stop::usage(format!("{}: no utf-8 text", path.display()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn read(content: &[u8]) -> Result<String, String> {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("f");
+        fs::write(&path, content).unwrap();
+        match Input::default().value(&path) {
+            Ok(text) => Ok(text.to_string()),
+            Err(Stop::Failed(error)) => Err(error.message),
+            Err(Stop::ReaderLeft) => panic!("nothing was printed"),
+        }
+    }
+
+    #[test]
+    fn one_closing_newline_is_no_part_of_a_value() {
+        assert_eq!(read(b"v"), Ok("v".into()));
+        assert_eq!(read(b"v\n"), Ok("v".into()));
+        assert_eq!(read(b"v\r\n"), Ok("v".into()));
+        assert_eq!(read(b" v \n\n"), Ok(" v \n".into()));
+    }
+
+    #[test]
+    fn a_file_over_the_limit_is_refused() {
+        assert!(read(&vec![b'a'; FILE_MAX]).is_ok());
+        assert!(read(&vec![b'a'; FILE_MAX + 1]).unwrap_err().ends_with("over 256 KiB"));
+    }
+
+    #[test]
+    fn what_is_no_text_is_refused_unseen() {
+        assert!(read(b"hunter2\xff").unwrap_err().ends_with("no utf-8 text"));
+    }
+
+    #[test]
+    fn yes_confirms_without_a_question() {
+        assert!(Input::default().confirm("deleting acme/x", "acme/x", true).is_ok());
+    }
+}

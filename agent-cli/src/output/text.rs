@@ -1,0 +1,104 @@
+//! Tables, records and times as text.
+
+use super::Printer;
+use bursar_proto::time::{Timestamp, in_words};
+use std::fmt::Display;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// What stands where a cell is empty.
+const EMPTY: &str = "-";
+
+/// Space between columns.
+const GAP: &str = "  ";
+
+/// Rows under a heading, aligned.
+pub(crate) fn table<const N: usize>(printer: &Printer, heading: [&str; N], rows: &[[String; N]]) -> String {
+    let rows: Vec<[String; N]> = rows.iter().map(|row| row.each_ref().map(|cell| printable(cell))).collect();
+    let width = |column: usize| {
+        let cells = rows.iter().map(|row| row[column].chars().count());
+        cells.chain([heading[column].len()]).max().unwrap_or(0)
+    };
+    let widths: [usize; N] = std::array::from_fn(width);
+    let line = |cells: [&str; N]| {
+        let padded: Vec<String> =
+            cells.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        padded.join(GAP).trim_end().to_owned()
+    };
+    let mut text = printer.bold(&line(heading)) + "\n";
+    for row in &rows {
+        text.push_str(&line(row.each_ref().map(String::as_str)));
+        text.push('\n');
+    }
+    text
+}
+
+/// Lines `key  value`, aligned; pairs without a value are left out.
+pub(crate) fn record(pairs: &[(&str, Option<String>)]) -> String {
+    let shown = || pairs.iter().filter_map(|(key, value)| Some((key, value.as_ref()?)));
+    let width = shown().map(|(key, _)| key.chars().count()).max().unwrap_or(0);
+    shown().fold(String::new(), |text, (key, value)| {
+        text + &format!("{:width$}{GAP}{}\n", printable(key), printable(value))
+    })
+}
+
+/// A cell's text, or what stands for none.
+pub(crate) fn cell(value: Option<impl Display>) -> String {
+    value.map_or_else(|| EMPTY.to_owned(), |value| value.to_string())
+}
+
+/// `yes` or `no`.
+pub(crate) fn yes_no(value: bool) -> String {
+    if value { "yes" } else { "no" }.to_owned()
+}
+
+/// An instant with how far away it is.
+pub(crate) fn time(at: Timestamp, now: Timestamp) -> String {
+    match at.since(now) {
+        ahead @ 1.. => format!("{at} (in {})", in_words(ahead)),
+        behind => format!("{at} ({} ago)", in_words(-behind)),
+    }
+}
+
+/// The wall clock.
+pub(crate) fn now() -> Timestamp {
+    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    Timestamp::from_seconds(i64::try_from(seconds).unwrap_or(i64::MAX))
+}
+
+/// Text without what would move a terminal's cursor or its colours.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_as_wide_as_their_widest_cell() {
+        let printer = Printer::new(false, true);
+        let rows = [["a".to_owned(), "x".to_owned()], ["acme/long".to_owned(), "y".to_owned()]];
+        assert_eq!(
+            table(&printer, ["NAME", "STATUS"], &rows),
+            "NAME       STATUS\na          x\nacme/long  y\n"
+        );
+    }
+
+    #[test]
+    fn empty_attributes_are_left_out() {
+        let pairs = [("name", Some("x".to_owned())), ("environment", None), ("id", Some("1".to_owned()))];
+        assert_eq!(record(&pairs), "name  x\nid    1\n");
+    }
+
+    #[test]
+    fn times_say_how_far_away_they_are() {
+        let now = Timestamp::from_seconds(1_000_000);
+        assert!(time(now.plus(12_000), now).ends_with("(in 3 h 20 min)"));
+        assert!(time(now.plus(-45), now).ends_with("(45 s ago)"));
+    }
+
+    #[test]
+    fn a_terminal_is_not_steered_from_outside() {
+        assert_eq!(printable("a\x1b[2Jb\n"), "a\u{fffd}[2Jb\u{fffd}");
+    }
+}

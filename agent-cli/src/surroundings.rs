@@ -1,0 +1,90 @@
+//! The environment variables that count, read once. No other file reads any.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+/// What the environment says.
+#[derive(Debug, Default)]
+pub(crate) struct Surroundings {
+    /// `BURSAR_SOCK`.
+    pub(crate) sock: Option<OsString>,
+    /// `BURSAR_HOME`.
+    pub(crate) home: Option<OsString>,
+    /// `XDG_RUNTIME_DIR`.
+    pub(crate) runtime_dir: Option<OsString>,
+    /// `XDG_STATE_HOME`.
+    pub(crate) state_home: Option<OsString>,
+    /// `XDG_CONFIG_HOME`.
+    pub(crate) config_home: Option<OsString>,
+    /// `HOME`.
+    pub(crate) user_home: Option<OsString>,
+    /// Whether `NO_COLOR` is set to anything.
+    pub(crate) no_color: bool,
+}
+
+impl Surroundings {
+    pub(crate) fn read() -> Self {
+        // set but empty counts as not set, as the XDG rules and no-color.org say
+        let read = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+        Self {
+            sock: read("BURSAR_SOCK"),
+            home: read("BURSAR_HOME"),
+            runtime_dir: read("XDG_RUNTIME_DIR"),
+            state_home: read("XDG_STATE_HOME"),
+            config_home: read("XDG_CONFIG_HOME"),
+            user_home: read("HOME"),
+            no_color: read("NO_COLOR").is_some(),
+        }
+    }
+
+    /// Where the daemon's state lies, and its log when we start it.
+    pub(crate) fn state_dir(&self) -> Option<PathBuf> {
+        self.dir(self.state_home.as_ref(), ".local/state")
+    }
+
+    /// Where the config lies, and the key file that `quickstart` makes.
+    pub(crate) fn config_dir(&self) -> Option<PathBuf> {
+        self.dir(self.config_home.as_ref(), ".config")
+    }
+
+    fn dir(&self, xdg: Option<&OsString>, under_home: &str) -> Option<PathBuf> {
+        if let Some(home) = &self.home {
+            return Some(PathBuf::from(home));
+        }
+        // a relative path there is invalid by the XDG rules
+        let xdg = xdg.map(PathBuf::from).filter(|path| path.is_absolute());
+        let base = xdg.or_else(|| self.user_home.as_ref().map(|home| Path::new(home).join(under_home)))?;
+        Some(base.join("bursar"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bursar_home_holds_everything() {
+        let here = Surroundings {
+            home: Some("/b".into()),
+            state_home: Some("/s".into()),
+            user_home: Some("/u".into()),
+            ..Surroundings::default()
+        };
+        assert_eq!(here.state_dir(), Some("/b".into()));
+        assert_eq!(here.config_dir(), Some("/b".into()));
+    }
+
+    #[test]
+    fn without_it_the_xdg_rules_hold() {
+        let mut here = Surroundings {
+            state_home: Some("/s".into()),
+            config_home: Some("relative".into()),
+            user_home: Some("/u".into()),
+            ..Surroundings::default()
+        };
+        assert_eq!(here.state_dir(), Some("/s/bursar".into()));
+        assert_eq!(here.config_dir(), Some("/u/.config/bursar".into()));
+        here.user_home = None;
+        assert_eq!(here.config_dir(), None);
+    }
+}

@@ -1,0 +1,189 @@
+//! What clap refuses, in our words: they name flags, never what was given to them, for that may be a secret.
+
+use crate::output::Printer;
+use bursar_proto::error::{CallError, ErrorName};
+use bursar_proto::kind::SecretType;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use std::error::Error as _;
+use std::process::ExitCode;
+
+/// The longest unknown flag or command that is repeated, as on the wire.
+const ECHO_MAX: usize = 40;
+
+/// Prints help or version where these were asked for, the error otherwise.
+pub(crate) fn refuse(error: &clap::Error, printer: &Printer) -> ExitCode {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            let _ = error.print();
+            ExitCode::SUCCESS
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand if !printer.json() => {
+            let _ = error.print();
+            ExitCode::from(ErrorName::Invalid.exit_code())
+        }
+        _ => {
+            let error = in_words(error);
+            printer.failure(&error);
+            ExitCode::from(error.name.exit_code())
+        }
+    }
+}
+
+fn in_words(error: &clap::Error) -> CallError {
+    let argument = texts(error, ContextKind::InvalidArg).join(", ");
+    let valid = texts(error, ContextKind::ValidValue).join(", ");
+    let message = match error.kind() {
+        ErrorKind::UnknownArgument => return unknown_argument(error, &argument),
+        ErrorKind::InvalidSubcommand => match texts(error, ContextKind::InvalidSubcommand).first() {
+            Some(command) if harmless(command) => format!("no such command: {command}"),
+            _ => "no such command".to_owned(),
+        },
+        ErrorKind::InvalidValue if valid.is_empty() => format!("{argument}: a value is required"),
+        ErrorKind::InvalidValue => format!("{argument}: expected one of: {valid}"),
+        ErrorKind::ValueValidation => match error.source() {
+            Some(reason) => format!("{argument}: {reason}"),
+            None => format!("{argument}: the value does not fit"),
+        },
+        ErrorKind::MissingRequiredArgument => format!("missing: {argument}"),
+        ErrorKind::ArgumentConflict => {
+            let others = texts(error, ContextKind::PriorArg).join(", ");
+            if others.is_empty() || others == argument {
+                format!("{argument}: given more than once, or with what excludes it")
+            } else {
+                format!("{argument} cannot be used with {others}")
+            }
+        }
+        ErrorKind::NoEquals | ErrorKind::TooFewValues | ErrorKind::WrongNumberOfValues => {
+            format!("{argument}: a value is missing")
+        }
+        ErrorKind::TooManyValues => format!("{argument}: a value too many"),
+        ErrorKind::InvalidUtf8 => "an argument is no utf-8 text".to_owned(),
+        _ => "a command is missing".to_owned(),
+    };
+    with_hint(CallError::new(ErrorName::Invalid, message), error)
+}
+
+fn unknown_argument(error: &clap::Error, argument: &str) -> CallError {
+    let invalid = |message: String| CallError::new(ErrorName::Invalid, message);
+    let Some(flag) = argument.strip_prefix("--").filter(|flag| harmless(flag)) else {
+        return with_hint(invalid("an argument that this command does not take".to_owned()), error);
+    };
+    if is_sensitive(flag) {
+        return invalid(format!("--{flag}: a sensitive value is never taken from the command line"))
+            .hint(format!("use --{flag}-file with a file, or with - for standard input"));
+    }
+    with_hint(invalid(format!("no such flag: --{flag}")), error)
+}
+
+/// Whether a flag of this name would carry what others must not see in a list of processes.
+fn is_sensitive(flag: &str) -> bool {
+    let name = flag.replace('-', "_");
+    let fields = SecretType::ALL.iter().flat_map(|kind| kind.fields());
+    name == "passphrase" || fields.into_iter().any(|field| field.sensitive && field.name == name)
+}
+
+fn with_hint(refused: CallError, error: &clap::Error) -> CallError {
+    let suggestion = [ContextKind::SuggestedArg, ContextKind::SuggestedSubcommand]
+        .into_iter()
+        .find_map(|kind| texts(error, kind).pop()); // the likeliest stands last
+    if let Some(suggestion) = suggestion {
+        return refused.hint(format!("did you mean {suggestion}"));
+    }
+    match texts(error, ContextKind::Usage).first().and_then(|usage| usage.lines().next()) {
+        Some(usage) => refused.hint(usage.replacen("Usage:", "usage:", 1)),
+        None => refused.hint("see bursar --help"),
+    }
+}
+
+fn texts(error: &clap::Error, kind: ContextKind) -> Vec<String> {
+    match error.get(kind) {
+        Some(ContextValue::String(text)) => vec![text.clone()],
+        Some(ContextValue::Strings(texts)) => texts.clone(),
+        Some(ContextValue::StyledStr(text)) => vec![text.to_string()],
+        Some(ContextValue::StyledStrs(texts)) => texts.iter().map(ToString::to_string).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// The rule for unknown fields, with dashes: what looks like a name may be repeated.
+fn harmless(text: &str) -> bool {
+    (1..=ECHO_MAX).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::Args;
+    use clap::Parser;
+
+    fn refused(line: &str) -> CallError {
+        let Err(error) = Args::try_parse_from(line.split(' ')) else { panic!("{line}: was read") };
+        in_words(&error)
+    }
+
+    #[test]
+    fn a_sensitive_value_as_a_flag_is_refused_unseen() {
+        let line = "bursar secret create x --type token";
+        for flag in [
+            "client-secret",
+            "password",
+            "token",
+            "value",
+            "header-value",
+            "private-key",
+            "entries",
+            "passphrase",
+        ] {
+            for end in [format!("{line} --{flag} Hunter2"), format!("{line} --{flag}=Hunter2")] {
+                let error = refused(&end);
+                assert_eq!(
+                    error.message,
+                    format!("--{flag}: a sensitive value is never taken from the command line")
+                );
+                assert!(error.hint.unwrap().contains(&format!("--{flag}-file")), "{end}");
+            }
+        }
+        assert!(refused("bursar init --passphrase Hunter2").message.starts_with("--passphrase: "));
+    }
+
+    #[test]
+    fn no_refusal_repeats_a_value() {
+        for line in [
+            "bursar get x Hunter2!",
+            "bursar unlock Hunter2!",
+            "bursar Hunter2!",
+            "bursar secret Hunter2!",
+            "bursar secret create Hunter2! --type token",
+            "bursar secret create x --type Hunter2!",
+            "bursar secret create x --type token --ttl Hunter2!",
+            "bursar secret create x --type token --options Hunter2!",
+            "bursar get x --min-validity Hunter2!",
+            "bursar get x --Hunter2!",
+            "bursar get x -Hunter2!",
+            "bursar environment create x --stage Hunter2!",
+            "bursar --json=Hunter2! get x",
+        ] {
+            let error = refused(line);
+            assert_eq!(error.name.exit_code(), 2);
+            let said = format!("{} {}", error.message, error.hint.unwrap_or_default());
+            assert!(!said.contains("unter2"), "{line}: {said}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_says_what_would_do() {
+        let message = |line| refused(line).message;
+        assert_eq!(
+            message("bursar environment create x --stage prod"),
+            "--stage <STAGE>: expected one of: development, staging, production"
+        );
+        assert_eq!(
+            message("bursar get x --min-validity soon"),
+            "--min-validity <DURATION>: a duration is a whole number with a unit: 90s, 10m, 4h, 30d"
+        );
+        assert_eq!(message("bursar get x --ouput f"), "no such flag: --ouput");
+        assert_eq!(refused("bursar get x --ouput f").hint.unwrap(), "did you mean --output");
+        assert_eq!(refused("bursar secret creat x").hint.unwrap(), "did you mean create");
+        assert!(message("bursar get").contains("<SECRET>"));
+    }
+}

@@ -1,0 +1,272 @@
+//! The agent: carries out authorized calls. One exhaustive match, one file per group of methods.
+//!
+//! | file | methods |
+//! |---|---|
+//! | `status` | hello, agent.* |
+//! | `vault` | vault.* |
+//! | `organization`, `environment` | organization.*, environment.* |
+//! | `secret` | secret.* |
+//! | `artifact` | artifact.get, what `get` may hand out |
+//! | `fault` | inner errors, mapped to the wire's |
+//!
+//! Handlers return values and never hold a socket. The vault sits behind one lock that is never held across
+//! an await.
+
+mod artifact;
+mod environment;
+mod fault;
+mod organization;
+mod secret;
+mod status;
+mod vault;
+
+pub(crate) use artifact::Got;
+
+use crate::clock::Clock;
+use crate::config::{Config, Paths};
+use crate::exchange::Exchange;
+use crate::policy::Authorized;
+use crate::refresh::Flights;
+use crate::server::peer::Caller;
+use crate::vault::catalog::Secret;
+use crate::vault::store::{Committed, Id};
+use crate::vault::{Unlocked, Vault, VaultError};
+use bursar_proto::call::Call;
+use bursar_proto::error::{CallError, ErrorName};
+use bursar_proto::kind::Change;
+use bursar_proto::name::{Qualified, Reference};
+use bursar_proto::reply::Changed;
+use bursar_proto::time::Timestamp;
+use secret::Callers;
+use serde::Serialize;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use tokio::sync::{Notify, broadcast};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use vault::Throttle;
+use zeroize::Zeroizing;
+
+/// Changes that a watcher may lag behind before some are dropped, and it is told how many.
+const CHANGES_KEPT: usize = 1_024;
+
+/// Everything that handlers work on.
+pub(crate) struct Agent {
+    pub(crate) paths: Paths,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) started_at: Timestamp,
+    config: RwLock<Arc<Config>>,
+    issuers: RwLock<Arc<dyn Exchange>>,
+    vault: Mutex<Vault>,
+    /// Held while the vault itself changes: one unlock, one rekey at a time.
+    vault_change: tokio::sync::Mutex<()>,
+    throttle: Mutex<Throttle>,
+    pub(crate) flights: Flights,
+    /// Tasks that outlive the connection that asked for them.
+    pub(crate) tasks: TaskTracker,
+    /// Wakes the refresh loop: something is due that was not before.
+    pub(crate) wake: Notify,
+    /// Ends the daemon.
+    pub(crate) shutdown: CancellationToken,
+    changes: broadcast::Sender<Arc<Changed>>,
+    callers: Mutex<Callers>,
+    /// The last second in which somebody used the vault; for auto-lock.
+    used_at: Mutex<Timestamp>,
+}
+
+/// One answer: the JSON of the `result` member.
+pub(crate) type Answer = Result<Zeroizing<Vec<u8>>, CallError>;
+
+impl Agent {
+    pub(crate) fn new(
+        paths: Paths,
+        config: Config,
+        vault: Vault,
+        issuers: Arc<dyn Exchange>,
+        clock: Arc<dyn Clock>,
+    ) -> Arc<Self> {
+        let now = clock.now();
+        Arc::new(Self {
+            paths,
+            started_at: now,
+            config: RwLock::new(Arc::new(config)),
+            issuers: RwLock::new(issuers),
+            vault: Mutex::new(vault),
+            vault_change: tokio::sync::Mutex::new(()),
+            throttle: Mutex::default(),
+            flights: Flights::default(),
+            tasks: TaskTracker::new(),
+            wake: Notify::new(),
+            shutdown: CancellationToken::new(),
+            changes: broadcast::Sender::new(CHANGES_KEPT),
+            callers: Mutex::default(),
+            used_at: Mutex::new(now),
+            clock,
+        })
+    }
+
+    /// Carries out a call.
+    pub(crate) async fn handle(self: &Arc<Self>, call: Authorized<Call>, caller: &Caller) -> Answer {
+        match call.into_inner() {
+            Call::Hello(call) => answer(self.hello(&call)),
+            Call::AgentStatus(_) => answer(Ok(self.status())),
+            Call::AgentStop(_) => answer(Ok(self.stop())),
+            Call::VaultInit(call) => answer(self.vault_init(call).await),
+            Call::VaultUnlock(call) => answer(self.vault_unlock(call).await),
+            Call::VaultLock(_) => answer(self.vault_lock().await),
+            Call::VaultPassphrase(call) => answer(self.vault_passphrase(call).await),
+            Call::VaultRekey(call) => answer(self.vault_rekey(call).await),
+            Call::VaultBackup(call) => answer(self.vault_backup(&call).await),
+            Call::VaultRestore(call) => answer(self.vault_restore(call).await),
+            Call::OrganizationCreate(call) => answer(self.organization_create(call).await),
+            Call::OrganizationList(_) => answer(self.organization_list()),
+            Call::OrganizationDelete(call) => answer(self.organization_delete(call).await),
+            Call::EnvironmentCreate(call) => answer(self.environment_create(call).await),
+            Call::EnvironmentList(call) => answer(self.environment_list(&call)),
+            Call::EnvironmentShow(call) => answer(self.environment_show(call)),
+            Call::EnvironmentDelete(call) => answer(self.environment_delete(call).await),
+            Call::SecretCreate(call) => answer(self.secret_create(call).await),
+            Call::SecretList(call) => answer(self.secret_list(call)),
+            Call::SecretShow(call) => answer(self.secret_show(call.secret)),
+            Call::SecretEdit(call) => answer(self.secret_edit(call).await),
+            Call::SecretBind(call) => answer(self.secret_bind(call).await),
+            Call::SecretTest(call) => answer(self.secret_test(call.secret).await),
+            Call::SecretRetry(call) => answer(self.secret_retry(call.secret).await),
+            Call::SecretWait(call) => answer(self.secret_wait(call.secret).await),
+            Call::SecretWhere(call) => answer(self.secret_where(call.secret)),
+            Call::SecretDeactivate(call) => answer(self.secret_set_active(call.secret, false).await),
+            Call::SecretReactivate(call) => answer(self.secret_set_active(call.secret, true).await),
+            Call::SecretDelete(call) => answer(self.secret_delete(call.secret).await),
+            Call::ArtifactGet(call) => self.artifact_get(call, caller).await,
+            Call::ArtifactWatch(call) => answer(self.artifact_watch(call.secret)),
+        }
+    }
+
+    /// The present config.
+    pub(crate) fn config(&self) -> Arc<Config> {
+        self.config.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Puts a new config, and what speaks with issuers under it, in the place of the old ones.
+    pub(crate) fn reconfigure(&self, config: Config, issuers: Arc<dyn Exchange>) {
+        *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+        *self.issuers.write().unwrap_or_else(PoisonError::into_inner) = issuers;
+    }
+
+    /// What speaks with issuers.
+    pub(crate) fn issuers(&self) -> Arc<dyn Exchange> {
+        self.issuers.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The vault. A thread that panicked with the lock has changed nothing that was acknowledged.
+    pub(crate) fn vault(&self) -> MutexGuard<'_, Vault> {
+        self.vault.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for a commit. If it fails, memory goes back to what the disk holds.
+    pub(crate) async fn durable(&self, committed: Committed) -> Result<(), CallError> {
+        match committed.durable().await {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                tracing::error!(%error, "a write failed; the store is opened anew");
+                let now = self.clock.now();
+                self.vault().reopen(now);
+                self.wake.notify_one();
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Makes a change and waits until it is durable.
+    async fn write<T>(
+        &self,
+        change: impl FnOnce(&mut crate::vault::catalog::Catalog) -> Result<(Vec<crate::vault::Change>, T), CallError>,
+    ) -> Result<T, CallError> {
+        let (committed, value) = self.vault().unlocked()?.write(change)?;
+        self.durable(committed).await?;
+        Ok(value)
+    }
+
+    /// The full name behind a reference.
+    fn resolve(&self, reference: Reference) -> Qualified {
+        match reference.organization {
+            Some(_) => reference.within(&bursar_proto::name::OrganizationName::personal()),
+            None => reference.within(&self.config().organization),
+        }
+    }
+
+    /// Tells watchers that something happened to a secret.
+    pub(crate) fn tell(&self, secret: &Secret, change: Change) {
+        if self.changes.receiver_count() > 0 {
+            let changed = Changed {
+                secret: secret.full_name(),
+                change,
+                at: self.clock.now(),
+                status: secret.status,
+                expires_at: secret.expires_at,
+            };
+            // nobody listening any more is no fault
+            drop(self.changes.send(Arc::new(changed)));
+        }
+    }
+
+    /// What watchers receive from.
+    pub(crate) fn changes(&self) -> broadcast::Receiver<Arc<Changed>> {
+        self.changes.subscribe()
+    }
+
+    /// Notes that the vault is in use, for auto-lock.
+    fn used(&self, now: Timestamp) {
+        *self.used_at.lock().unwrap_or_else(PoisonError::into_inner) = now;
+    }
+
+    /// Locks the vault if nobody used it for as long as the config says; answers when to look again.
+    pub(crate) fn auto_lock(&self, now: Timestamp) -> Option<Timestamp> {
+        let limit = i64::try_from(self.config().vault.auto_lock.as_secs()).unwrap_or(i64::MAX);
+        if limit == 0 {
+            return None;
+        }
+        let mut vault = self.vault();
+        vault.unlocked().ok()?;
+        let end = self.used_at.lock().unwrap_or_else(PoisonError::into_inner).plus(limit);
+        if end <= now {
+            vault.lock();
+            tracing::info!("the vault was idle and has been locked");
+            return None;
+        }
+        Some(end)
+    }
+}
+
+/// The id of a secret.
+fn secret_id(unlocked: &Unlocked, name: &Qualified) -> Result<Id, CallError> {
+    unlocked.catalog.secret_id(name.organization.as_str(), name.name.as_str()).ok_or_else(|| {
+        CallError::new(ErrorName::NotFound, format!("no secret {name}")).hint("see which there are: bursar secret list")
+    })
+}
+
+/// The id of an environment.
+fn environment_id(catalog: &crate::vault::catalog::Catalog, name: &Qualified) -> Result<Id, CallError> {
+    catalog.environment_id(name).ok_or_else(|| {
+        CallError::new(ErrorName::NotFound, format!("no environment {name}"))
+            .hint("see which there are: bursar environment list")
+    })
+}
+
+/// A new random id.
+fn new_id() -> Result<Id, CallError> {
+    Ok(crate::vault::crypto::generate().map_err(VaultError::from)?)
+}
+
+fn answer<T: Serialize>(result: Result<T, CallError>) -> Answer {
+    let mut json = Zeroizing::new(Vec::with_capacity(256));
+    serde_json::to_writer(&mut *json, &result?)
+        .map_err(|_| CallError::new(ErrorName::Internal, "the answer cannot be written"))?;
+    Ok(json)
+}
+
+/// Runs what takes long on a thread of its own.
+async fn on_worker<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, CallError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|_| CallError::new(ErrorName::Internal, "a worker stopped in the middle of its work"))
+}

@@ -1,0 +1,312 @@
+//! artifact.get and artifact.watch: the one decision on what may be handed out.
+//!
+//! Nothing that is inactive, unbound, expired or never exchanged leaves here. The artifact is sealed in the
+//! form in which it is answered, so opening it is writing the reply.
+
+use super::secret::{failed, inactive, named};
+use super::{Agent, Answer, secret_id};
+use crate::exchange::Cause;
+use crate::policy::Authorized;
+use crate::refresh::{Flight, plan};
+use crate::server::peer::Caller;
+use crate::vault::Unlocked;
+use crate::vault::catalog::Secret;
+use crate::vault::store::Id;
+use bursar_proto::call::{ArtifactGet, QuickGet};
+use bursar_proto::error::{CallError, ErrorName};
+use bursar_proto::kind::Status;
+use bursar_proto::name::{Qualified, Reference};
+use bursar_proto::reply;
+use bursar_proto::time::{Timestamp, in_words};
+use std::sync::Arc;
+use zeroize::Zeroizing;
+
+/// How long an artifact must still be valid if the caller does not say, in seconds.
+const MIN_VALIDITY: u64 = 1;
+
+/// The room for an opened artifact, in bytes: most tokens fit without growing.
+const ARTIFACT_ROOM: usize = 4_096;
+
+/// What came of a get.
+pub(crate) enum Got {
+    /// The `result` was written.
+    Written,
+    /// An exchange has to land first.
+    Waits(Flight),
+}
+
+/// Whether an artifact may be handed out now.
+enum Verdict {
+    Serve,
+    /// An exchange is needed: join or start it.
+    Exchange,
+    Refuse(CallError),
+}
+
+impl Agent {
+    /// Hands out an artifact at once if that is possible: writes the `result` object to `out`.
+    pub(crate) fn get_now(
+        self: &Arc<Self>,
+        call: Authorized<QuickGet<'_>>,
+        caller: &Caller,
+        out: &mut Vec<u8>,
+    ) -> Result<Got, CallError> {
+        let QuickGet { secret, min_validity } = call.into_inner();
+        let mut vault = self.vault();
+        let unlocked = vault.unlocked()?;
+        let id = match secret.split_once('/') {
+            Some((organization, name)) => unlocked.catalog.secret_id(organization, name),
+            None => unlocked.catalog.secret_id(self.config().organization.as_str(), secret),
+        };
+        let Some(id) = id else {
+            // not there, or no name at all: the long way has the words
+            let name = self.resolve(secret.parse().map_err(|error: bursar_proto::name::NameError| {
+                CallError::from(bursar_proto::fields::Invalid::field("secret", error))
+            })?);
+            return Err(secret_id(unlocked, &name).err().unwrap_or_else(|| {
+                CallError::new(ErrorName::Internal, "a name that resolves in two ways")
+            }));
+        };
+        self.hand_out(unlocked, id, min_validity, caller, true, out)
+    }
+
+    /// Hands out an artifact, after an exchange if need be.
+    pub(super) async fn artifact_get(self: &Arc<Self>, call: ArtifactGet, caller: &Caller) -> Answer {
+        let name = self.resolve(call.secret);
+        let mut out = Zeroizing::new(Vec::with_capacity(ARTIFACT_ROOM));
+        let mut may_wait = true;
+        loop {
+            let flight = {
+                let mut vault = self.vault();
+                let unlocked = vault.unlocked()?;
+                let id = secret_id(unlocked, &name)?;
+                match self.hand_out(unlocked, id, call.min_validity, caller, may_wait, &mut out)? {
+                    Got::Written => return Ok(out),
+                    Got::Waits(flight) => flight,
+                }
+            };
+            flight.landed().await;
+            // what the exchange brought is all there is
+            may_wait = false;
+        }
+    }
+
+    fn hand_out(
+        self: &Arc<Self>,
+        unlocked: &mut Unlocked,
+        id: Id,
+        min_validity: Option<u64>,
+        caller: &Caller,
+        may_wait: bool,
+        out: &mut Vec<u8>,
+    ) -> Result<Got, CallError> {
+        let now = self.clock.now();
+        let secret = named(&unlocked.catalog, &id)?;
+        // wiped when it is freed, as all memory of this process is
+        let mut opened = Vec::new();
+        let artifact = unlocked.artifact(&id, &mut opened)?;
+        let need = i64::try_from(min_validity.unwrap_or(MIN_VALIDITY).max(MIN_VALIDITY)).unwrap_or(i64::MAX);
+        match judge(secret, artifact.as_ref().map(|(expires_at, _)| *expires_at), need, may_wait, now) {
+            Verdict::Refuse(error) => Err(error),
+            Verdict::Exchange => Ok(Got::Waits(self.join(id, unlocked))),
+            Verdict::Serve => {
+                let Some((_, members)) = artifact else { return Err(pending(&secret.full_name())) };
+                write_result(out, secret, members);
+                self.note_caller(id, caller, now);
+                self.used(now);
+                Ok(Got::Written)
+            }
+        }
+    }
+
+    pub(super) fn artifact_watch(&self, secret: Option<Reference>) -> Result<reply::Empty, CallError> {
+        let mut vault = self.vault();
+        let unlocked = vault.unlocked()?;
+        if let Some(secret) = secret {
+            secret_id(unlocked, &self.resolve(secret))?;
+        }
+        Ok(reply::Empty {})
+    }
+
+    /// The full name that a watch filters by.
+    pub(crate) fn watched(&self, secret: Option<&Reference>) -> Option<Qualified> {
+        secret.map(|secret| self.resolve(secret.clone()))
+    }
+}
+
+/// Decides. `artifact` is when the saved artifact ends, if there is one; `need` is in seconds.
+fn judge(
+    secret: &Secret,
+    artifact: Option<Option<Timestamp>>,
+    need: i64,
+    may_wait: bool,
+    now: Timestamp,
+) -> Verdict {
+    let refuse = |name: ErrorName, message: String, hint: String| {
+        Verdict::Refuse(CallError::new(name, message).hint(hint))
+    };
+    let full = secret.full_name();
+    if !secret.active {
+        return Verdict::Refuse(inactive(&full));
+    }
+    if secret.environment.is_none() {
+        let hint = format!("bind it: bursar secret bind {full} ENVIRONMENT");
+        return refuse(ErrorName::Unbound, format!("{full} is bound to no environment"), hint);
+    }
+    if let Some(date) = secret.expiration_date.filter(|_| secret.ended(now)) {
+        let hint = format!("give it new credentials: bursar secret edit {full}");
+        return refuse(ErrorName::Expired, format!("{full} expired at {date}"), hint);
+    }
+    let left = match artifact {
+        // never exchanged, or not yet
+        None => 0,
+        Some(None) => return Verdict::Serve,
+        Some(Some(expires_at)) => expires_at.since(now),
+    };
+    if artifact.is_some() && left >= need {
+        return Verdict::Serve;
+    }
+    let lifetime = secret.activated_at.zip(secret.expires_at).map(|(from, to)| to.since(from));
+    if let Some(lifetime) = lifetime.filter(|lifetime| need > *lifetime) {
+        let message = format!("{full} is issued for {}, and {} were asked for", in_words(lifetime), in_words(need));
+        return refuse(ErrorName::ValidityTooLong, message, "ask for less: --min-validity".into());
+    }
+    match secret.status {
+        Status::Pending if may_wait => Verdict::Exchange,
+        Status::Pending => Verdict::Refuse(pending(&full)),
+        Status::Failed => {
+            let details = secret.status_details.as_deref().unwrap_or("no details");
+            Verdict::Refuse(
+                CallError::new(ErrorName::Failed, format!("the exchange of {full} failed: {details}"))
+                    .hint(format!("when that is mended: bursar secret retry {full}")),
+            )
+        }
+        Status::ManualAuthorization => {
+            let hint = format!("authorize it: bursar secret reauthorize {full}");
+            refuse(ErrorName::NeedsAuthorization, format!("{full} waits for a person to authorize"), hint)
+        }
+        Status::Succeeded if may_wait && plan::may_start(secret, now) => Verdict::Exchange,
+        Status::Succeeded => Verdict::Refuse(stale(secret, left)),
+    }
+}
+
+/// The error for an artifact that ran out, or soon will, while its refresh fails.
+fn stale(secret: &Secret, left: i64) -> CallError {
+    let full = secret.full_name();
+    let details = secret.refresh_status_details.as_deref();
+    if left > 0 {
+        let reason = details.unwrap_or("the issuer gave no fresher one");
+        return failed(&full, secret.last_failure.unwrap_or(Cause::Transient), reason);
+    }
+    let ended = secret.expires_at.map_or_else(String::new, |at| format!(" at {at}"));
+    let message = match details {
+        Some(details) => format!("the artifact of {full} expired{ended}, and its refresh failed: {details}"),
+        None => format!("the artifact of {full} expired{ended}"),
+    };
+    let name = match secret.last_failure {
+        Some(Cause::Unreachable) => ErrorName::IssuerUnreachable,
+        _ => ErrorName::Expired,
+    };
+    CallError::new(name, message).hint(format!("when that is mended: bursar secret retry {full}"))
+}
+
+fn pending(full: &Qualified) -> CallError {
+    CallError::new(ErrorName::Pending, format!("the exchange of {full} still runs"))
+        .hint(format!("wait for it: bursar wait {full}"))
+}
+
+/// Writes the `result` object. Names and types hold nothing that JSON escapes.
+fn write_result(out: &mut Vec<u8>, secret: &Secret, members: &[u8]) {
+    out.extend_from_slice(b"{\"secret\":\"");
+    out.extend_from_slice(secret.organization.as_str().as_bytes());
+    out.push(b'/');
+    out.extend_from_slice(secret.name.as_str().as_bytes());
+    out.extend_from_slice(b"\",\"type\":\"");
+    out.extend_from_slice(secret.kind.as_str().as_bytes());
+    out.extend_from_slice(b"\",");
+    out.extend_from_slice(members);
+    out.push(b'}');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bursar_proto::kind::SecretType;
+
+    const NOW: i64 = 1_000_000;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_seconds(seconds)
+    }
+
+    /// A bound secret whose token was issued ten minutes ago for an hour.
+    fn served() -> Secret {
+        let mut secret = Secret::new(&"acme/x".parse().unwrap(), SecretType::Jwt, at(0));
+        secret.status = Status::Succeeded;
+        secret.environment = Some([1; 16]);
+        secret.activated_at = Some(at(NOW - 600));
+        secret.expires_at = Some(at(NOW + 3_000));
+        secret.refresh_at = Some(at(NOW + 1_200));
+        secret
+    }
+
+    fn verdict(secret: &Secret, need: i64, may_wait: bool) -> String {
+        match judge(secret, Some(secret.expires_at), need, may_wait, at(NOW)) {
+            Verdict::Serve => "serve".into(),
+            Verdict::Exchange => "exchange".into(),
+            Verdict::Refuse(error) => error.name.to_string(),
+        }
+    }
+
+    #[test]
+    fn what_is_dead_is_refused_with_its_own_name() {
+        let dead: [(fn(&mut Secret), &str); 4] = [
+            (|s| s.active = false, "inactive"),
+            (|s| s.environment = None, "unbound"),
+            (|s| s.expiration_date = Some(at(NOW)), "expired"),
+            (|s| (s.status, s.expires_at) = (Status::Failed, Some(at(NOW))), "failed"),
+        ];
+        for (kill, name) in dead {
+            let mut secret = served();
+            assert_eq!(verdict(&secret, 1, true), "serve");
+            kill(&mut secret);
+            assert_eq!(verdict(&secret, 1, true), name);
+        }
+    }
+
+    #[test]
+    fn need_decides_between_serving_exchanging_and_refusing() {
+        let secret = served();
+        assert_eq!(verdict(&secret, 3_000, true), "serve");
+        assert_eq!(verdict(&secret, 3_001, true), "exchange");
+        assert_eq!(verdict(&secret, 3_600, true), "exchange");
+        assert_eq!(verdict(&secret, 3_601, true), "validity_too_long");
+        assert_eq!(verdict(&secret, 3_001, false), "failed");
+    }
+
+    #[test]
+    fn nothing_expired_is_served_and_the_last_second_is_not_either() {
+        let mut secret = served();
+        secret.expires_at = Some(at(NOW));
+        assert_eq!(verdict(&secret, 1, true), "exchange");
+        assert_eq!(verdict(&secret, 1, false), "expired");
+        secret.last_failure = Some(Cause::Permanent);
+        assert_eq!(verdict(&secret, 1, true), "expired");
+        secret.last_failure = Some(Cause::Unreachable);
+        secret.last_attempt_at = Some(at(NOW - 59));
+        assert_eq!(verdict(&secret, 1, true), "issuer_unreachable");
+        secret.last_attempt_at = Some(at(NOW - 60));
+        assert_eq!(verdict(&secret, 1, true), "exchange");
+    }
+
+    #[test]
+    fn while_new_credentials_are_exchanged_the_old_artifact_is_served() {
+        let mut secret = served();
+        for status in [Status::Pending, Status::Failed] {
+            secret.status = status;
+            assert_eq!(verdict(&secret, 1, true), "serve");
+        }
+        let never = judge(&secret, None, 1, true, at(NOW));
+        assert!(matches!(never, Verdict::Refuse(error) if error.name == ErrorName::Failed));
+    }
+}

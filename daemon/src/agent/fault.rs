@@ -1,0 +1,67 @@
+//! What goes wrong inside, mapped once to the closed set of the wire.
+
+use crate::policy::Denied;
+use crate::vault::VaultError;
+use crate::vault::header::HeaderError;
+use crate::vault::store::StoreError;
+use bursar_proto::error::{CallError, ErrorName};
+
+impl From<VaultError> for CallError {
+    fn from(error: VaultError) -> Self {
+        let message = error.to_string();
+        match error {
+            VaultError::Absent => Self::new(ErrorName::NoVault, message).hint("make one: bursar init"),
+            VaultError::Exists => Self::new(ErrorName::Conflict, message).hint("open it: bursar unlock"),
+            VaultError::Locked => Self::new(ErrorName::Locked, message).hint("open it: bursar unlock"),
+            VaultError::Header(header) => header.into(),
+            VaultError::Store(store) => store.into(),
+            VaultError::Tampered(_) => {
+                Self::new(ErrorName::StoreFailed, message).hint("put a backup in its place: bursar restore FILE")
+            }
+            VaultError::Backup(crate::vault::backup::BackupError::Store(store)) => store.into(),
+            VaultError::Backup(_) => Self::new(ErrorName::Invalid, message),
+            VaultError::Crypto(_) => Self::new(ErrorName::Internal, message),
+        }
+    }
+}
+
+impl From<HeaderError> for CallError {
+    fn from(error: HeaderError) -> Self {
+        let message = error.to_string();
+        match error {
+            HeaderError::WrongKey(_) => Self::new(ErrorName::WrongKey, message),
+            HeaderError::NotEnrolled("passphrase") => {
+                Self::new(ErrorName::WrongKey, message).hint("open it by its key file: bursar unlock --key-file FILE")
+            }
+            HeaderError::NotEnrolled(_) => {
+                Self::new(ErrorName::WrongKey, message).hint("open it by its passphrase: bursar unlock")
+            }
+            HeaderError::KeyFile { .. } => Self::new(ErrorName::Invalid, message),
+            HeaderError::PassphraseLength => Self::new(ErrorName::Invalid, message),
+            HeaderError::Damaged | HeaderError::Newer => {
+                Self::new(ErrorName::StoreFailed, message).hint("put a backup in its place: bursar restore FILE")
+            }
+            HeaderError::Crypto(_) => Self::new(ErrorName::Internal, message),
+        }
+    }
+}
+
+impl From<StoreError> for CallError {
+    fn from(error: StoreError) -> Self {
+        let hint = match error {
+            StoreError::DiskFull { .. } => "make room and try again; nothing was changed",
+            StoreError::ReadOnly => "mount it writable and try again; nothing was changed",
+            StoreError::Damaged => "put a backup in its place: bursar restore FILE",
+            StoreError::InUse => "stop the other agent: bursar agent stop",
+            StoreError::TooLarge(_) => "make it smaller",
+            StoreError::Disk(_) => "see to the disk and try again",
+        };
+        Self::new(ErrorName::StoreFailed, error.to_string()).hint(hint)
+    }
+}
+
+impl From<Denied> for CallError {
+    fn from(denied: Denied) -> Self {
+        Self::new(ErrorName::Denied, denied.to_string())
+    }
+}

@@ -1,0 +1,69 @@
+//! organization.*
+
+use super::{Agent, new_id};
+use crate::vault::{Change, found_organization};
+use bursar_proto::call::{OrganizationCreate, OrganizationDelete};
+use bursar_proto::error::{CallError, ErrorName};
+use bursar_proto::name::{OrganizationName, PERSONAL};
+use bursar_proto::reply;
+
+impl Agent {
+    pub(super) async fn organization_create(&self, call: OrganizationCreate) -> Result<reply::Organization, CallError> {
+        let (id, environment, now) = (new_id()?, new_id()?, self.clock.now());
+        let name = call.organization;
+        self.write(|catalog| {
+            if catalog.organizations.contains_key(&name) {
+                return Err(CallError::new(ErrorName::Conflict, format!("organization {name} exists")));
+            }
+            Ok((found_organization(catalog, name.clone(), id, environment, now), ()))
+        })
+        .await?;
+        Ok(reply::Organization { organization: name, created_at: now, environments: 1, secrets: 0 })
+    }
+
+    pub(super) fn organization_list(&self) -> Result<Vec<reply::Organization>, CallError> {
+        let mut vault = self.vault();
+        let catalog = &vault.unlocked()?.catalog;
+        Ok(catalog
+            .organizations
+            .iter()
+            .map(|(name, organization)| reply::Organization {
+                organization: name.clone(),
+                created_at: organization.created_at,
+                environments: organization.environments.len() as u64,
+                secrets: organization.secrets.len() as u64,
+            })
+            .collect())
+    }
+
+    pub(super) async fn organization_delete(&self, call: OrganizationDelete) -> Result<reply::Empty, CallError> {
+        let name = call.organization;
+        self.write(|catalog| {
+            let organization = catalog.organizations.get(&name).ok_or_else(|| no_organization(&name))?;
+            if name.as_str() == PERSONAL {
+                return Err(CallError::new(ErrorName::Conflict, "the organization personal stays"));
+            }
+            if !organization.secrets.is_empty() {
+                let count = organization.secrets.len();
+                return Err(CallError::new(ErrorName::Conflict, format!("organization {name} has {count} secrets"))
+                    .hint(format!("delete them first: bursar secret list --organization {name}")));
+            }
+            let mut changes = vec![Change::Organization(organization.id)];
+            let environments: Vec<_> = organization.environments.values().copied().collect();
+            for id in environments {
+                catalog.remove_environment(&id);
+                changes.push(Change::Environment(id));
+            }
+            catalog.organizations.remove(&name);
+            Ok((changes, ()))
+        })
+        .await?;
+        Ok(reply::Empty {})
+    }
+}
+
+/// The error for an organization that is not there.
+pub(super) fn no_organization(name: &OrganizationName) -> CallError {
+    CallError::new(ErrorName::NotFound, format!("no organization {name}"))
+        .hint(format!("make it: bursar organization create {name}"))
+}

@@ -1,0 +1,53 @@
+//! hello, agent.status, agent.stop.
+
+use super::Agent;
+use bursar_proto::call::Hello;
+use bursar_proto::error::{CallError, ErrorName};
+use bursar_proto::reply;
+use bursar_proto::{PROTOCOL, PROTOCOL_OLDEST};
+
+impl Agent {
+    pub(super) fn hello(&self, call: &Hello) -> Result<reply::Hello, CallError> {
+        if let Some(protocol) = call.protocol
+            && !(PROTOCOL_OLDEST..=PROTOCOL).contains(&protocol)
+        {
+            let (who, what) = if protocol > PROTOCOL { ("agent", "older") } else { ("client", "older") };
+            return Err(CallError::new(
+                ErrorName::Incompatible,
+                format!("the {who} is {what}: this agent speaks protocol {PROTOCOL_OLDEST} to {PROTOCOL}"),
+            )
+            .hint(format!("update the {who}, then restart it")));
+        }
+        Ok(reply::Hello {
+            agent: "bursard".into(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            protocol: PROTOCOL,
+            protocol_oldest: PROTOCOL_OLDEST,
+        })
+    }
+
+    pub(super) fn status(&self) -> reply::AgentStatus {
+        let mut vault = self.vault();
+        let store = vault.writable().err().unwrap_or_else(|| "writable".into());
+        let state = vault.state();
+        let catalog = vault.unlocked().ok().map(|unlocked| &unlocked.catalog);
+        let count = |n: usize| n as u64;
+        reply::AgentStatus {
+            version: env!("CARGO_PKG_VERSION").into(),
+            pid: std::process::id(),
+            socket: self.paths.socket.display().to_string(),
+            started_at: self.started_at,
+            vault: state,
+            store,
+            secrets: catalog.map(|c| count(c.secrets.len())),
+            failing: catalog.map(|c| count(c.secrets.values().filter(|s| s.failing()).count())),
+            next_attempt_at: catalog.and_then(|c| c.next_due()),
+        }
+    }
+
+    pub(super) fn stop(&self) -> reply::Empty {
+        tracing::info!("asked to stop");
+        self.shutdown.cancel();
+        reply::Empty {}
+    }
+}

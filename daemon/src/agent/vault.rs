@@ -1,0 +1,299 @@
+//! vault.*: make, open, close, copy and replace the vault. Derivations run on worker threads.
+
+use super::{Agent, on_worker};
+use crate::vault::VaultError;
+use crate::vault::crypto::RootKey;
+use crate::vault::header::{Header, HeaderError, Opener};
+use bursar_proto::call::{VaultBackup, VaultInit, VaultPassphrase, VaultRekey, VaultRestore, VaultUnlock};
+use bursar_proto::error::{CallError, ErrorName};
+use bursar_proto::kind::VaultState;
+use bursar_proto::reply;
+use bursar_proto::sensitive::Sensitive;
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+
+/// The longest wait after wrong passphrases: guessing stays dear, a person who mistyped comes back.
+const WAIT_MAX: Duration = Duration::from_secs(60);
+
+/// Wrong passphrases and the wait that they cost: one second, then twice as long each time.
+#[derive(Default)]
+pub(super) struct Throttle {
+    wrong: u32,
+    until: Option<Instant>,
+}
+
+impl Throttle {
+    fn check(&self, now: Instant) -> Result<(), CallError> {
+        match self.until {
+            Some(until) if until > now => {
+                let seconds = (until - now).as_secs() + 1;
+                Err(CallError::new(ErrorName::Throttled, format!("too many wrong keys; wait {seconds} s"))
+                    .hint("try again after that"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn wrong(&mut self, now: Instant) {
+        let wait = Duration::from_secs(1 << self.wrong.min(6)).min(WAIT_MAX);
+        self.wrong = self.wrong.saturating_add(1);
+        self.until = Some(now + wait);
+    }
+}
+
+impl Agent {
+    pub(super) async fn vault_init(self: &Arc<Self>, call: VaultInit) -> Result<reply::Vault, CallError> {
+        let _turn = self.vault_change.lock().await;
+        if self.vault().state() != VaultState::Absent {
+            return Err(VaultError::Exists.into());
+        }
+        let enrolment = match (call.passphrase, call.key_file) {
+            (Some(passphrase), None) => Enrolment::Passphrase(passphrase),
+            (None, Some(file)) => Enrolment::KeyFile(absolute(file, "key_file")?),
+            _ => {
+                return Err(CallError::new(ErrorName::Invalid, "a vault is made with a passphrase or a key file")
+                    .hint("give one of passphrase and key_file"));
+            }
+        };
+        let (root, header) = on_worker(move || {
+            let root = RootKey::generate()?;
+            let mut header = Header::new();
+            match enrolment {
+                Enrolment::Passphrase(passphrase) => header.enrol_passphrase(&passphrase, &root)?,
+                Enrolment::KeyFile(path) => header.enrol_key_file(&path, &root)?,
+            }
+            Ok::<_, HeaderError>((root, header))
+        })
+        .await??;
+        let committed = self.vault().create(root, header, self.clock.now())?;
+        self.durable(committed).await?;
+        self.used(self.clock.now());
+        tracing::info!("the vault was made");
+        self.vault_state()
+    }
+
+    pub(super) async fn vault_unlock(self: &Arc<Self>, call: VaultUnlock) -> Result<reply::Vault, CallError> {
+        let _turn = self.vault_change.lock().await;
+        let header = self.vault().header()?.clone();
+        if self.vault().state() == VaultState::Unlocked {
+            return self.vault_state();
+        }
+        let root = self.open(header, opener(call.passphrase, call.key_file)?).await?;
+        let now = self.clock.now();
+        self.vault().unlock(root, now)?;
+        self.used(now);
+        self.wake.notify_one();
+        tracing::info!("the vault was unlocked");
+        self.vault_state()
+    }
+
+    /// Unlocks a vault that remembers a key file, before anybody can ask for it.
+    pub(crate) fn unlock_at_start(&self) {
+        let mut vault = self.vault();
+        let Ok(header) = vault.header() else { return };
+        if header.key_file().is_none() {
+            return;
+        }
+        let opened = header.open(&Opener::Remembered).map_err(VaultError::from);
+        match opened.and_then(|root| vault.unlock(root, self.clock.now())) {
+            Ok(()) => tracing::info!("the vault was unlocked by its key file"),
+            Err(error) => tracing::error!(%error, "the vault stays locked"),
+        }
+    }
+
+    pub(super) async fn vault_lock(&self) -> Result<reply::Vault, CallError> {
+        let _turn = self.vault_change.lock().await;
+        self.vault().unlocked()?;
+        self.lock_now();
+        self.vault_state()
+    }
+
+    /// Wipes the keys at once.
+    pub(crate) fn lock_now(&self) {
+        self.vault().lock();
+        tracing::info!("the vault was locked");
+    }
+
+    pub(super) async fn vault_passphrase(self: &Arc<Self>, call: VaultPassphrase) -> Result<reply::Vault, CallError> {
+        let _turn = self.vault_change.lock().await;
+        self.vault().unlocked()?;
+        let mut header = self.vault().header()?.clone();
+        let root = self.prove_key(&header, call.current.map(Arc::new)).await?;
+        let header = on_worker(move || {
+            header.enrol_passphrase(&call.new, &root)?;
+            Ok::<_, HeaderError>(header)
+        })
+        .await??;
+        let committed = self.vault().replace_header(header)?;
+        self.durable(committed).await?;
+        tracing::info!("the passphrase was changed");
+        self.vault_state()
+    }
+
+    pub(super) async fn vault_rekey(self: &Arc<Self>, call: VaultRekey) -> Result<reply::Vault, CallError> {
+        let _turn = self.vault_change.lock().await;
+        self.vault().unlocked()?;
+        let header = self.vault().header()?.clone();
+        let (key_file, has_passphrase) = (header.key_file().map(PathBuf::from), header.has_passphrase());
+        let passphrase = call.passphrase.map(Arc::new);
+        self.prove_key(&header, passphrase.clone()).await?;
+        let (root, header) = on_worker(move || {
+            let root = RootKey::generate()?;
+            let mut header = Header::new();
+            if let (true, Some(passphrase)) = (has_passphrase, &passphrase) {
+                header.enrol_passphrase(passphrase, &root)?;
+            }
+            if let Some(path) = key_file {
+                header.enrol_key_file(&path, &root)?;
+            }
+            Ok::<_, HeaderError>((root, header))
+        })
+        .await??;
+        self.settled().await?;
+        let agent = self.clone();
+        on_worker(move || agent.vault().rekey(root, header, agent.clock.now())).await??;
+        self.wake.notify_one();
+        tracing::info!("the vault has new keys");
+        self.vault_state()
+    }
+
+    pub(super) async fn vault_backup(self: &Arc<Self>, call: &VaultBackup) -> Result<reply::Backup, CallError> {
+        let path = absolute(call.file.clone(), "file")?;
+        self.vault().unlocked()?;
+        self.settled().await?;
+        let agent = self.clone();
+        let (records, secrets) = on_worker({
+            let path = path.clone();
+            move || agent.vault().backup(&path)
+        })
+        .await??;
+        let file = path.display().to_string();
+        Ok(reply::Backup { file, records, secrets: Some(secrets), replaced: None })
+    }
+
+    pub(super) async fn vault_restore(self: &Arc<Self>, call: VaultRestore) -> Result<reply::Backup, CallError> {
+        let _turn = self.vault_change.lock().await;
+        let path = absolute(call.file, "file")?;
+        let header = on_worker({
+            let path = path.clone();
+            move || crate::vault::backup::read(&path, |_, _| ()).map(|(header, _)| header)
+        })
+        .await?
+        .map_err(VaultError::from)?;
+        let root = self.open(header, opener(call.passphrase, call.key_file)?).await?;
+        let agent = self.clone();
+        let (records, secrets, replaced) = on_worker({
+            let path = path.clone();
+            move || agent.vault().restore(&path, root, agent.clock.now())
+        })
+        .await??;
+        self.wake.notify_one();
+        tracing::info!("a backup was restored");
+        Ok(reply::Backup {
+            file: path.display().to_string(),
+            records,
+            secrets: Some(secrets),
+            replaced: replaced.map(|path| path.display().to_string()),
+        })
+    }
+
+    /// Keeps a snapshot if anything changed; for the refresh loop and the end of the daemon.
+    pub(crate) async fn snapshot(self: &Arc<Self>) {
+        if self.vault().unlocked().is_err() || self.settled().await.is_err() {
+            return;
+        }
+        let agent = self.clone();
+        match on_worker(move || agent.vault().snapshot(agent.clock.now())).await {
+            Ok(Ok(true)) => tracing::info!("a snapshot was kept"),
+            Ok(Ok(false)) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "no snapshot could be kept"),
+            Err(error) => tracing::warn!(%error, "no snapshot could be kept"),
+        }
+    }
+
+    /// Waits until everything that was queued is on disk.
+    async fn settled(&self) -> Result<(), CallError> {
+        self.write(|_| Ok((Vec::new(), ()))).await
+    }
+
+    /// Opens a header with what the caller brought; a wrong key costs growing time.
+    async fn open(&self, header: Header, opener: Opener) -> Result<RootKey, CallError> {
+        self.throttle.lock().unwrap_or_else(PoisonError::into_inner).check(Instant::now())?;
+        let opened = on_worker(move || header.open(&opener)).await?;
+        let mut throttle = self.throttle.lock().unwrap_or_else(PoisonError::into_inner);
+        match &opened {
+            Ok(_) => *throttle = Throttle::default(),
+            Err(HeaderError::WrongKey(_)) => throttle.wrong(Instant::now()),
+            Err(_) => {}
+        }
+        Ok(opened?)
+    }
+
+    /// Proves that the caller knows the present passphrase, where the vault has one, and answers the root key.
+    async fn prove_key(&self, header: &Header, current: Option<Arc<Sensitive>>) -> Result<RootKey, CallError> {
+        let opener = match (header.has_passphrase(), current) {
+            (true, Some(passphrase)) => Opener::Passphrase(passphrase),
+            (true, None) => {
+                return Err(CallError::new(ErrorName::Invalid, "the present passphrase is required"));
+            }
+            (false, _) => Opener::Remembered,
+        };
+        self.open(header.clone(), opener).await
+    }
+
+    fn vault_state(&self) -> Result<reply::Vault, CallError> {
+        let vault = self.vault();
+        let header = vault.header()?;
+        Ok(reply::Vault {
+            vault: vault.state(),
+            passphrase: header.has_passphrase(),
+            key_file: header.key_file().map(|path| path.display().to_string()),
+        })
+    }
+}
+
+enum Enrolment {
+    Passphrase(Sensitive),
+    KeyFile(PathBuf),
+}
+
+fn opener(passphrase: Option<Sensitive>, key_file: Option<String>) -> Result<Opener, CallError> {
+    match (passphrase, key_file) {
+        (Some(_), Some(_)) => {
+            Err(CallError::new(ErrorName::Invalid, "give one of passphrase and key_file, not both"))
+        }
+        (Some(passphrase), None) => Ok(Opener::Passphrase(Arc::new(passphrase))),
+        (None, Some(file)) => Ok(Opener::KeyFile(absolute(file, "key_file")?)),
+        (None, None) => Ok(Opener::Remembered),
+    }
+}
+
+/// A path from a caller: the daemon has a working directory of its own, so only absolute ones mean anything.
+fn absolute(path: String, field: &str) -> Result<PathBuf, CallError> {
+    let path = PathBuf::from(path);
+    if path.is_absolute() && !path.as_os_str().as_encoded_bytes().contains(&0) {
+        Ok(path)
+    } else {
+        Err(CallError::new(ErrorName::Invalid, format!("field {field}: expected an absolute path")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_wrong_key_costs_twice_the_wait_of_the_one_before_up_to_a_minute() {
+        let start = Instant::now();
+        let mut throttle = Throttle::default();
+        let mut waits = Vec::new();
+        for _ in 0..9 {
+            throttle.wrong(start);
+            waits.push((throttle.until.unwrap() - start).as_secs());
+        }
+        assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
+        assert!(throttle.check(start).is_err());
+        assert!(throttle.check(start + WAIT_MAX).is_ok());
+    }
+}

@@ -1,0 +1,355 @@
+//! The config: read once from TOML into typed values with units. The only reader of the environment.
+//!
+//! | key | unit | default |
+//! |---|---|---|
+//! | `organization` | name | `personal` |
+//! | `exchange_policy` | `standard`, `short-lived` | `standard` |
+//! | `vault.auto_lock` | duration, `0s` for never | never |
+//! | `socket.max_connections` | count | 1,024 |
+//! | `socket.first_frame_timeout` | duration | `30s` |
+//! | `socket.frame_timeout` | duration | `10s` |
+//! | `socket.idle_timeout` | duration | `1h` |
+//! | `http.connect_timeout` | duration | `10s` |
+//! | `http.total_timeout` | duration | `30s` |
+//! | `http.extra_ca_file` | path | none |
+//! | `log.level` | `error` to `trace` | `info` |
+
+use crate::exchange::HttpSettings;
+use bursar_proto::kind::ExchangePolicy;
+use bursar_proto::name::OrganizationName;
+use bursar_proto::socket::Places;
+use bursar_proto::time::parse_duration;
+use serde::{Deserialize, Deserializer};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The largest config file, in bytes.
+const CONFIG_MAX: u64 = 256 * 1024;
+
+/// The longest time limit that makes sense for anything here.
+const LIMIT_MAX: Duration = Duration::from_secs(7 * 24 * 3_600);
+
+/// A config that cannot be used: which file, what is wrong.
+#[derive(Debug, thiserror::Error)]
+#[error("config {}: {reason}", file.display())]
+pub(crate) struct ConfigError {
+    file: PathBuf,
+    reason: String,
+}
+
+/// Everything that can be set.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Config {
+    /// What a bare name belongs to.
+    pub(crate) organization: OrganizationName,
+    /// The exchange policy of secrets that are created without one.
+    pub(crate) exchange_policy: ExchangePolicy,
+    /// The vault.
+    pub(crate) vault: VaultConfig,
+    /// The socket.
+    pub(crate) socket: SocketConfig,
+    /// Outgoing calls.
+    pub(crate) http: HttpConfig,
+    /// The log.
+    pub(crate) log: LogConfig,
+}
+
+/// `[vault]`
+#[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct VaultConfig {
+    /// Idle time after which the vault locks; zero for never.
+    #[serde(deserialize_with = "duration")]
+    pub(crate) auto_lock: Duration,
+}
+
+/// `[socket]`
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct SocketConfig {
+    /// Connections at once.
+    pub(crate) max_connections: usize,
+    /// From the connection to the first whole line.
+    #[serde(deserialize_with = "limit")]
+    pub(crate) first_frame_timeout: Duration,
+    /// From the first byte of a line to its end.
+    #[serde(deserialize_with = "limit")]
+    pub(crate) frame_timeout: Duration,
+    /// Between lines.
+    #[serde(deserialize_with = "limit")]
+    pub(crate) idle_timeout: Duration,
+}
+
+/// `[http]`
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct HttpConfig {
+    /// To the connection with an issuer.
+    #[serde(deserialize_with = "limit")]
+    pub(crate) connect_timeout: Duration,
+    /// To the end of its answer.
+    #[serde(deserialize_with = "limit")]
+    pub(crate) total_timeout: Duration,
+    /// Further certificate authorities, PEM.
+    pub(crate) extra_ca_file: Option<PathBuf>,
+}
+
+/// `[log]`
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct LogConfig {
+    /// What is logged; takes a restart to change.
+    #[serde(deserialize_with = "level")]
+    pub(crate) level: tracing::level_filters::LevelFilter,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            organization: OrganizationName::personal(),
+            exchange_policy: ExchangePolicy::Standard,
+            vault: VaultConfig::default(),
+            socket: SocketConfig::default(),
+            http: HttpConfig::default(),
+            log: LogConfig::default(),
+        }
+    }
+}
+
+impl Default for SocketConfig {
+    fn default() -> Self {
+        Self {
+            // a build on a large machine opens some hundreds; each costs some kilobytes
+            max_connections: 1_024,
+            // a person who types into socat gets that long
+            first_frame_timeout: Duration::from_secs(30),
+            // a whole line is one write of the client; ten seconds bridge a stopped one
+            frame_timeout: Duration::from_secs(10),
+            // build daemons keep a connection for the length of a build
+            idle_timeout: Duration::from_secs(3_600),
+        }
+    }
+}
+
+impl Default for HttpConfig {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(10),
+            total_timeout: Duration::from_secs(30),
+            extra_ca_file: None,
+        }
+    }
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self { level: tracing::level_filters::LevelFilter::INFO }
+    }
+}
+
+impl HttpConfig {
+    /// What the exchange needs to know.
+    pub(crate) fn settings(&self) -> HttpSettings {
+        HttpSettings {
+            connect_timeout: self.connect_timeout,
+            total_timeout: self.total_timeout,
+            extra_ca_file: self.extra_ca_file.clone(),
+        }
+    }
+}
+
+impl Config {
+    /// Reads `file`, and then the drop-ins `conf.d/*.toml` beside it in the order of their names; a later one
+    /// wins, table by table. What is not there is not missed.
+    pub(crate) fn read(file: &Path) -> Result<Self, ConfigError> {
+        let mut merged = toml::Table::new();
+        let mut files = vec![file.to_owned()];
+        files.extend(drop_ins(file)?);
+        for file in files {
+            let fault = |reason: String| ConfigError { file: file.clone(), reason };
+            let text = match read_bounded(&file) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                text => text.map_err(|error| fault(error.to_string()))?,
+            };
+            // each file for itself first, so that a mistake is told with its place
+            toml::from_str::<Self>(&text).map_err(|error| fault(error.to_string().trim_end().to_owned()))?;
+            let table = toml::from_str(&text).map_err(|error| fault(error.to_string()))?;
+            merge(&mut merged, table);
+        }
+        merged.try_into().map_err(|error: toml::de::Error| ConfigError {
+            file: file.to_owned(),
+            reason: error.to_string().trim_end().to_owned(),
+        })
+    }
+}
+
+fn read_bounded(file: &Path) -> std::io::Result<String> {
+    use std::io::Read as _;
+    let mut text = String::new();
+    std::fs::File::open(file)?.take(CONFIG_MAX + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > CONFIG_MAX {
+        return Err(std::io::Error::other(format!("it has more than {CONFIG_MAX} bytes")));
+    }
+    Ok(text)
+}
+
+fn drop_ins(file: &Path) -> Result<Vec<PathBuf>, ConfigError> {
+    let Some(directory) = file.parent().map(|parent| parent.join("conf.d")) else { return Ok(Vec::new()) };
+    let entries = match std::fs::read_dir(&directory) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(|error| ConfigError { file: directory, reason: error.to_string() })?,
+    };
+    let mut files: Vec<PathBuf> = entries
+        .filter_map(Result::ok)
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
+        .collect();
+    files.sort();
+    Ok(files)
+}
+
+fn merge(into: &mut toml::Table, from: toml::Table) {
+    for (key, value) in from {
+        match (into.get_mut(&key), value) {
+            (Some(toml::Value::Table(inner)), toml::Value::Table(outer)) => merge(inner, outer),
+            (_, value) => {
+                into.insert(key, value);
+            }
+        }
+    }
+}
+
+fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let seconds = parse_duration(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)?;
+    let duration = Duration::from_secs(seconds);
+    if duration > LIMIT_MAX {
+        return Err(serde::de::Error::custom("at most 7d"));
+    }
+    Ok(duration)
+}
+
+fn limit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    match duration(deserializer)? {
+        Duration::ZERO => Err(serde::de::Error::custom("at least 1s")),
+        limit => Ok(limit),
+    }
+}
+
+fn level<'de, D: Deserializer<'de>>(deserializer: D) -> Result<tracing::level_filters::LevelFilter, D::Error> {
+    String::deserialize(deserializer)?
+        .parse()
+        .map_err(|_| serde::de::Error::custom("expected one of: off, error, warn, info, debug, trace"))
+}
+
+/// Where things lie, from the environment and the command line.
+#[derive(Debug, Clone)]
+pub(crate) struct Paths {
+    /// The config file; its drop-ins lie in `conf.d` beside it.
+    pub(crate) config: PathBuf,
+    /// The vault's directory.
+    pub(crate) state: PathBuf,
+    /// The socket.
+    pub(crate) socket: PathBuf,
+}
+
+impl Paths {
+    /// Reads the environment: `BURSAR_HOME`, `BURSAR_SOCK`, the XDG directories, `HOME`.
+    pub(crate) fn find(socket: Option<PathBuf>, config: Option<PathBuf>) -> Result<Self, ConfigError> {
+        Self::from(socket, config, rustix::process::getuid().as_raw(), |name| variable(name))
+    }
+
+    fn from(
+        socket: Option<PathBuf>,
+        config: Option<PathBuf>,
+        uid: u32,
+        variable: impl Fn(&str) -> Option<OsString>,
+    ) -> Result<Self, ConfigError> {
+        let set = |name: &str| variable(name).filter(|value| !value.is_empty());
+        let places = Places {
+            flag: socket,
+            sock: set("BURSAR_SOCK"),
+            home: set("BURSAR_HOME"),
+            runtime_dir: set("XDG_RUNTIME_DIR"),
+            uid,
+        };
+        let under = |xdg: &str, fallback: &str| {
+            set(xdg)
+                .map(PathBuf::from)
+                .filter(|path| path.is_absolute())
+                .or_else(|| Some(PathBuf::from(set("HOME")?).join(fallback)))
+                .map(|base| base.join("bursar"))
+                .ok_or_else(|| ConfigError {
+                    file: PathBuf::from("bursar.toml"),
+                    reason: format!("there is no place for it: set BURSAR_HOME, {xdg} or HOME"),
+                })
+        };
+        let (config_directory, state) = match set("BURSAR_HOME").map(PathBuf::from) {
+            Some(home) => (home.clone(), home.join("state")),
+            None => (under("XDG_CONFIG_HOME", ".config")?, under("XDG_DATA_HOME", ".local/share")?),
+        };
+        Ok(Self {
+            config: config.unwrap_or_else(|| config_directory.join("bursar.toml")),
+            state,
+            socket: places.own(),
+        })
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(files: &[(&str, &str)]) -> Result<Config, String> {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("conf.d")).unwrap();
+        for (name, text) in files {
+            std::fs::write(dir.path().join(name), text).unwrap();
+        }
+        Config::read(&dir.path().join("bursar.toml")).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn no_file_is_the_default() {
+        assert_eq!(read(&[]), Ok(Config::default()));
+    }
+
+    #[test]
+    fn a_drop_in_changes_what_it_names_and_no_more() {
+        let config = read(&[
+            ("bursar.toml", "organization = \"acme\"\n[socket]\nmax_connections = 7\nidle_timeout = \"5m\""),
+            ("conf.d/10-site.toml", "[socket]\nidle_timeout = \"9m\"\n[vault]\nauto_lock = \"15m\""),
+        ])
+        .unwrap();
+        assert_eq!(config.organization.as_str(), "acme");
+        assert_eq!((config.socket.max_connections, config.socket.idle_timeout.as_secs()), (7, 540));
+        assert_eq!(config.vault.auto_lock.as_secs(), 900);
+    }
+
+    #[test]
+    fn mistakes_are_told_with_file_and_place() {
+        for (text, expected) in [
+            ("[socket]\nidle_timout = \"5m\"", "unknown field `idle_timout`"),
+            ("[http]\ntotal_timeout = \"0s\"", "at least 1s"),
+            ("[vault]\nauto_lock = \"8d\"", "at most 7d"),
+            ("exchange_policy = \"lax\"", "expected `standard` or `short-lived`"),
+        ] {
+            let told = read(&[("bursar.toml", text)]).unwrap_err();
+            assert!(told.contains(expected) && told.contains("bursar.toml") && told.contains("line"), "{told}");
+        }
+    }
+
+    #[test]
+    fn bursar_home_holds_everything() {
+        let paths = Paths::from(None, None, 1, |name| (name == "BURSAR_HOME").then(|| "/h".into())).unwrap();
+        assert_eq!(paths.config, Path::new("/h/bursar.toml"));
+        assert_eq!(paths.state, Path::new("/h/state"));
+        assert_eq!(paths.socket, Path::new("/h/bursar.sock"));
+    }
+}

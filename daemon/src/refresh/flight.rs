@@ -1,0 +1,303 @@
+//! One exchange at a time per secret: whoever needs it joins the flight, and all share its outcome.
+
+use super::plan;
+use crate::agent::Agent;
+use crate::credentials::{Artifact, Credentials};
+use crate::exchange::{Cause, Failure, Granted, Lifetime, judge};
+use crate::vault::catalog::Secret;
+use crate::vault::store::Id;
+use crate::vault::{Change, Unlocked, VaultError};
+use bursar_proto::kind::{Change as Happened, ExchangePolicy, RefreshStatus, Status};
+use bursar_proto::time::Timestamp;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch;
+use zeroize::Zeroizing;
+
+/// After a write that failed, the same secret is not exchanged again sooner than this.
+const PAUSE_AFTER_WRITE_FAILURE: Duration = Duration::from_secs(60);
+
+/// The exchanges that are under way.
+#[derive(Default)]
+pub(crate) struct Flights(Mutex<HashMap<Id, Flight>>);
+
+/// An exchange under way; cheap to clone, harmless to drop.
+#[derive(Clone)]
+pub(crate) struct Flight(watch::Receiver<()>);
+
+impl Flight {
+    /// Waits until it is over, however it went.
+    pub(crate) async fn landed(mut self) {
+        // the sender says nothing and is dropped at the end
+        while self.0.changed().await.is_ok() {}
+    }
+}
+
+impl Flights {
+    /// The flight of a secret, if there is one.
+    pub(crate) fn under_way(&self, id: &Id) -> Option<Flight> {
+        self.all().get(id).cloned()
+    }
+
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.all().len()
+    }
+
+    fn all(&self) -> MutexGuard<'_, HashMap<Id, Flight>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What an exchange needs to know.
+struct Job {
+    credentials: Arc<Credentials>,
+    policy: ExchangePolicy,
+    revision: u64,
+}
+
+/// What came of it.
+type Outcome = Result<(Granted, Lifetime), Failure>;
+
+impl Agent {
+    /// Joins the exchange of a secret, or starts it.
+    pub(crate) fn join(self: &Arc<Self>, id: Id, unlocked: &mut Unlocked) -> Flight {
+        let mut flights = self.flights.all();
+        if let Some(flight) = flights.get(&id) {
+            return flight.clone();
+        }
+        let (landing, flight) = watch::channel(());
+        let flight = Flight(flight);
+        flights.insert(id, flight.clone());
+        drop(flights);
+        unlocked.catalog.update_secret(&id, |secret| secret.in_flight = true);
+        let agent = self.clone();
+        self.tasks.spawn(async move { agent.fly(id, landing).await });
+        flight
+    }
+
+    async fn fly(self: Arc<Self>, id: Id, landing: watch::Sender<()>) {
+        let written = loop {
+            let Some(job) = self.job(id) else { break true };
+            let sent_at = self.clock.now();
+            let outcome = self.issuers().exchange(job.credentials.clone(), sent_at).await;
+            let outcome = outcome.and_then(|granted| {
+                let lifetime = judge(&job.credentials, job.policy, granted.expires_in)?;
+                Ok((granted, lifetime))
+            });
+            match self.settle(id, job.revision, outcome, sent_at).await {
+                Settled::Durable => break true,
+                Settled::Superseded => {}
+                Settled::NotWritten => break false,
+            }
+        };
+        if !written {
+            // whoever waits learns it now; the flight stays, so that nobody starts another at once
+            drop(landing);
+            tokio::time::sleep(PAUSE_AFTER_WRITE_FAILURE).await;
+            self.end_flight(id);
+        } else {
+            self.end_flight(id);
+            drop(landing);
+        }
+        self.wake.notify_one();
+    }
+
+    fn end_flight(&self, id: Id) {
+        self.flights.all().remove(&id);
+        if let Ok(unlocked) = self.vault().unlocked() {
+            unlocked.catalog.update_secret(&id, |secret| secret.in_flight = false);
+        }
+    }
+
+    fn job(&self, id: Id) -> Option<Job> {
+        let mut vault = self.vault();
+        let unlocked = vault.unlocked().ok()?;
+        let secret = unlocked.catalog.secrets.get(&id)?;
+        let (policy, revision, name) =
+            (secret.policy.unwrap_or(ExchangePolicy::Standard), secret.revision, secret.full_name());
+        match unlocked.credentials(&id) {
+            Ok(credentials) => Some(Job { credentials: Arc::new(credentials), policy, revision }),
+            Err(error) => {
+                tracing::error!(secret = %name, %error, "the credentials cannot be read");
+                None
+            }
+        }
+    }
+
+    /// Takes an outcome into the record and waits until that is durable.
+    async fn settle(&self, id: Id, revision: u64, outcome: Outcome, sent_at: Timestamp) -> Settled {
+        let written = {
+            let mut vault = self.vault();
+            // locked meanwhile: the secret is still pending or due, and the next unlock takes it up
+            let Ok(unlocked) = vault.unlocked() else { return Settled::Durable };
+            match unlocked.catalog.secrets.get(&id) {
+                None => return Settled::Durable,
+                Some(secret) if secret.revision != revision => return Settled::Superseded,
+                Some(_) => {}
+            }
+            unlocked.write(|catalog| {
+                let mut happened = None;
+                let mut changes = Vec::new();
+                catalog.update_secret(&id, |secret| {
+                    let (what, artifact) = settled(secret, outcome, sent_at);
+                    happened = Some(what);
+                    if let Some((expires_at, members)) = artifact {
+                        changes.push(Change::Artifact(id, Some((Some(expires_at), members))));
+                    }
+                });
+                changes.push(Change::Secret(id));
+                Ok::<_, VaultError>((changes, happened))
+            })
+        };
+        let happened = match written {
+            Ok((committed, happened)) => match self.durable(committed).await {
+                Ok(()) => happened,
+                Err(_) => return Settled::NotWritten,
+            },
+            Err(error) => {
+                tracing::error!(%error, "the outcome of an exchange could not be written");
+                return Settled::NotWritten;
+            }
+        };
+        let mut vault = self.vault();
+        if let Ok(unlocked) = vault.unlocked()
+            && let Some(secret) = unlocked.catalog.secrets.get(&id)
+            && let Some(happened) = happened
+        {
+            log(secret, happened);
+            self.tell(secret, happened);
+        }
+        Settled::Durable
+    }
+}
+
+enum Settled {
+    /// The outcome is on disk, or there is nothing left to write it to.
+    Durable,
+    /// The credentials were changed meanwhile: exchange the new ones.
+    Superseded,
+    /// The disk did not take it.
+    NotWritten,
+}
+
+/// Takes an outcome into a record: pure. Answers what happened and the artifact to save.
+fn settled(
+    secret: &mut Secret,
+    outcome: Outcome,
+    sent_at: Timestamp,
+) -> (Happened, Option<(Timestamp, Zeroizing<Vec<u8>>)>) {
+    let first = secret.status == Status::Pending;
+    match outcome {
+        Ok((granted, lifetime)) => {
+            let seconds = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+            let expires_at = sent_at.plus(seconds(lifetime.expires_in));
+            secret.status = Status::Succeeded;
+            secret.status_details = None;
+            secret.expires_at = Some(expires_at);
+            secret.refresh_at = Some(expires_at.plus(-seconds(lifetime.refresh_offset)));
+            if !first {
+                secret.refresh_status = Some(RefreshStatus::Succeeded);
+            }
+            secret.refresh_status_details = None;
+            secret.failed_attempts = 0;
+            secret.last_attempt_at = Some(sent_at);
+            secret.last_failure = None;
+            secret.recover = false;
+            let artifact = secret.environment.is_some().then(|| {
+                secret.activated_at = Some(sent_at);
+                (expires_at, Artifact::access_token(granted.access_token).members())
+            });
+            (Happened::Refreshed, artifact)
+        }
+        Err(failure) if first => {
+            secret.status = Status::Failed;
+            secret.status_details = Some(failure.details.into());
+            secret.last_attempt_at = Some(sent_at);
+            secret.last_failure = Some(failure.cause);
+            secret.recover = false;
+            (Happened::Failed, None)
+        }
+        Err(failure) => {
+            plan::refresh_failed(secret, failure.cause, &failure.details, sent_at);
+            (Happened::RefreshFailed, None)
+        }
+    }
+}
+
+fn log(secret: &Secret, happened: Happened) {
+    let name = secret.full_name();
+    match happened {
+        Happened::Refreshed => tracing::info!(secret = %name, "exchanged"),
+        Happened::Failed => {
+            let details = secret.status_details.as_deref().unwrap_or_default();
+            tracing::warn!(secret = %name, details, "the exchange failed");
+        }
+        _ => {
+            let details = secret.refresh_status_details.as_deref().unwrap_or_default();
+            tracing::warn!(secret = %name, attempt = secret.failed_attempts, details, "an attempt to refresh failed");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bursar_proto::kind::SecretType;
+    use bursar_proto::sensitive::Sensitive;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_seconds(seconds)
+    }
+
+    fn granted(expires_in: u64, refresh_offset: u64) -> Outcome {
+        let access_token = Sensitive::new("t".into());
+        Ok((
+            Granted { access_token, expires_in, token_type: None, scope: None },
+            Lifetime { expires_in, refresh_offset },
+        ))
+    }
+
+    fn refused(cause: Cause) -> Outcome {
+        Err(Failure { cause, details: "no".into() })
+    }
+
+    fn secret(bound: bool) -> Secret {
+        let mut secret = Secret::new(&"acme/x".parse().unwrap(), SecretType::Jwt, at(0));
+        secret.environment = bound.then_some([1; 16]);
+        secret
+    }
+
+    #[test]
+    fn a_first_success_sets_the_times_and_saves_the_artifact_of_a_bound_secret() {
+        let mut bound = secret(true);
+        let (happened, artifact) = settled(&mut bound, granted(36_000, 14_400), at(100));
+        assert_eq!((happened, artifact.is_some()), (Happened::Refreshed, true));
+        assert_eq!((bound.expires_at, bound.refresh_at), (Some(at(36_100)), Some(at(21_700))));
+        assert_eq!((bound.status, bound.refresh_status, bound.activated_at), (Status::Succeeded, None, Some(at(100))));
+        let mut unbound = secret(false);
+        let (_, artifact) = settled(&mut unbound, granted(36_000, 14_400), at(100));
+        assert!(artifact.is_none() && unbound.activated_at.is_none());
+    }
+
+    #[test]
+    fn a_refresh_that_fails_leaves_status_and_times_alone() {
+        let mut secret = secret(true);
+        settled(&mut secret, granted(36_000, 14_400), at(0));
+        let (happened, _) = settled(&mut secret, refused(Cause::Transient), at(21_600));
+        assert_eq!((happened, secret.status, secret.failed_attempts), (Happened::RefreshFailed, Status::Succeeded, 1));
+        assert_eq!(secret.expires_at, Some(at(36_000)));
+        let (_, _) = settled(&mut secret, granted(36_000, 14_400), at(24_000));
+        assert_eq!((secret.refresh_status, secret.failed_attempts), (Some(RefreshStatus::Succeeded), 0));
+        assert_eq!((secret.expires_at, secret.refresh_status_details), (Some(at(60_000)), None));
+    }
+
+    #[test]
+    fn a_first_failure_is_explained() {
+        let mut secret = secret(true);
+        let (happened, _) = settled(&mut secret, refused(Cause::Permanent), at(5));
+        assert_eq!((happened, secret.status), (Happened::Failed, Status::Failed));
+        assert_eq!(secret.status_details.as_deref(), Some("no"));
+    }
+}

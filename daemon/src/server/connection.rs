@@ -1,0 +1,506 @@
+//! One connection: lines in, lines out, time limits. A whole burst of requests is read, handled and answered
+//! with one write; what has to wait answers later, by its id.
+
+use super::peer::Caller;
+use crate::agent::{Agent, Answer, Got};
+use crate::config::SocketConfig;
+use crate::policy::Policy;
+use bursar_proto::call::{Call, QuickGet};
+use bursar_proto::error::{CallError, ErrorName, WireError};
+use bursar_proto::frame::{ID_MAX, REQUEST_MAX, Request};
+use bursar_proto::name::Qualified;
+use bursar_proto::reply::{Changed, Missed};
+use serde::de::IgnoredAny;
+use std::hint::black_box;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::UnixStream;
+use tokio::sync::{broadcast, mpsc};
+use tokio::time::{Instant, Sleep};
+
+/// How much is read at once, in bytes.
+const READ: usize = 16 * 1024;
+
+/// Requests of one connection that may be under way at once; no more is read until some are answered.
+const UNDER_WAY_MAX: usize = 64;
+
+/// How long a peer may take to read an answer.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A buffer that grew beyond this, in bytes, is given back.
+const BUFFER_KEPT: usize = 64 * 1024;
+
+/// Serves `stream` until the peer leaves, breaks a limit, or the daemon stops.
+pub(crate) async fn serve(agent: Arc<Agent>, stream: UnixStream, caller: Caller) {
+    let limits = agent.config().socket;
+    let (answers, answered) = mpsc::channel(UNDER_WAY_MAX);
+    let connection = Connection {
+        agent,
+        stream,
+        caller: Arc::new(caller),
+        input: Vec::new(),
+        searched: 0,
+        output: Vec::new(),
+        answers,
+        under_way: 0,
+        watch: None,
+        patience: Patience::new(limits),
+    };
+    connection.run(answered).await;
+}
+
+struct Connection {
+    agent: Arc<Agent>,
+    stream: UnixStream,
+    caller: Arc<Caller>,
+    /// What was read and not handled yet.
+    input: Vec<u8>,
+    /// How much of it is known to hold no newline.
+    searched: usize,
+    output: Vec<u8>,
+    /// Where requests that wait send their answers to.
+    answers: mpsc::Sender<Vec<u8>>,
+    under_way: usize,
+    watch: Option<Watch>,
+    patience: Patience,
+}
+
+struct Watch {
+    changes: broadcast::Receiver<Arc<Changed>>,
+    only: Option<Qualified>,
+}
+
+enum Event {
+    Read(std::io::Result<usize>),
+    Answered(Vec<u8>),
+    Change(Result<Arc<Changed>, broadcast::error::RecvError>),
+    OutOfPatience,
+    Stopping,
+}
+
+impl Connection {
+    async fn run(mut self, mut answered: mpsc::Receiver<Vec<u8>>) {
+        let shutdown = self.agent.shutdown.clone();
+        loop {
+            let event = tokio::select! {
+                biased;
+                read = self.stream.read_buf(&mut self.input), if self.under_way < UNDER_WAY_MAX => Event::Read(read),
+                Some(answer) = answered.recv() => Event::Answered(answer),
+                change = next(&mut self.watch) => Event::Change(change),
+                () = shutdown.cancelled() => Event::Stopping,
+                () = self.patience.run_out() => Event::OutOfPatience,
+            };
+            let goes_on = match event {
+                Event::Read(Ok(0) | Err(_)) => return,
+                Event::Read(Ok(_)) => self.handle_input(),
+                Event::Answered(answer) => {
+                    self.take_answer(answer);
+                    while let Ok(answer) = answered.try_recv() {
+                        self.take_answer(answer);
+                    }
+                    true
+                }
+                Event::Change(change) => {
+                    self.notify(change);
+                    true
+                }
+                Event::OutOfPatience => {
+                    if self.input.is_empty() && (self.under_way > 0 || self.watch.is_some()) {
+                        self.patience.idle();
+                        continue;
+                    }
+                    let error = CallError::new(ErrorName::TooSlow, self.patience.complaint());
+                    write_error(&mut self.output, None, error);
+                    false
+                }
+                Event::Stopping => {
+                    self.drain(&mut answered).await;
+                    false
+                }
+            };
+            if !self.flush().await || !goes_on {
+                return;
+            }
+            self.patience.next(self.input.is_empty());
+        }
+    }
+
+    fn take_answer(&mut self, mut answer: Vec<u8>) {
+        self.under_way -= 1;
+        self.output.extend_from_slice(&answer);
+        wipe(&mut answer);
+    }
+
+    /// Waits for what is under way when the daemon stops; whoever has not asked yet is told.
+    async fn drain(&mut self, answered: &mut mpsc::Receiver<Vec<u8>>) {
+        while self.under_way > 0 {
+            match answered.recv().await {
+                Some(answer) => self.take_answer(answer),
+                None => return,
+            }
+        }
+    }
+
+    /// Writes what has gathered, in one go. False if the peer is gone or does not read.
+    async fn flush(&mut self) -> bool {
+        if self.output.is_empty() {
+            return true;
+        }
+        let written = match self.stream.try_write(&self.output) {
+            Ok(written) if written == self.output.len() => true,
+            Ok(written) => self.write_rest(written).await,
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => self.write_rest(0).await,
+            Err(_) => false,
+        };
+        wipe(&mut self.output);
+        written
+    }
+
+    async fn write_rest(&mut self, from: usize) -> bool {
+        let write = self.stream.write_all(&self.output[from..]);
+        matches!(tokio::time::timeout(WRITE_TIMEOUT, write).await, Ok(Ok(())))
+    }
+
+    /// Handles every whole line. False if the connection has to end.
+    fn handle_input(&mut self) -> bool {
+        let mut input = std::mem::take(&mut self.input);
+        let mut start = 0;
+        let mut goes_on = true;
+        while let Some(length) = memchr(&input[self.searched.max(start)..]) {
+            let end = self.searched.max(start) + length;
+            if end - start > REQUEST_MAX {
+                goes_on = false;
+                break;
+            }
+            self.handle_line(&input[start..end]);
+            start = end + 1;
+        }
+        let rest = input.len() - start;
+        goes_on = goes_on && rest <= REQUEST_MAX;
+        if goes_on {
+            input.copy_within(start.., 0);
+        } else {
+            let error = CallError::new(ErrorName::LineTooLong, format!("a request has at most {REQUEST_MAX} bytes"));
+            write_error(&mut self.output, None, error);
+        }
+        // what was handled, and the tail that moved to the front, may hold credentials
+        input[rest..].fill(0);
+        black_box(&mut input[..]);
+        input.truncate(rest);
+        if rest == 0 && input.capacity() > BUFFER_KEPT {
+            input = Vec::new();
+        }
+        input.reserve(READ);
+        self.searched = rest;
+        self.input = input;
+        goes_on
+    }
+
+    fn handle_line(&mut self, line: &[u8]) {
+        if line.iter().all(u8::is_ascii_whitespace) {
+            return;
+        }
+        let request = match parse(line) {
+            Ok(request) => request,
+            Err(error) => return write_error(&mut self.output, None, error),
+        };
+        let id = request.id;
+        if request.method == "artifact.get"
+            && let Some(get) = QuickGet::read(request.params)
+        {
+            return self.handle_get(id, request.params, get);
+        }
+        match self.decode(&request) {
+            Err(error) => write_error(&mut self.output, Some(id), error),
+            Ok(Call::ArtifactWatch(watch)) => {
+                // from now on, so that nothing is lost between the answer and the first notification
+                let only = self.agent.watched(watch.secret.as_ref());
+                self.watch = Some(Watch { changes: self.agent.changes(), only });
+                self.spawn(id, Call::ArtifactWatch(watch));
+            }
+            Ok(call) => self.spawn(id, call),
+        }
+    }
+
+    fn decode(&self, request: &Parsed<'_>) -> Result<Call, CallError> {
+        match Call::decode(request.method, request.params) {
+            None => Err(CallError::new(ErrorName::UnknownMethod, "no such method")
+                .hint("docs/protocol.md lists them; this agent may be older than the client")),
+            Some(decoded) => Ok(decoded?),
+        }
+    }
+
+    /// The call that is made most: answered here and now unless it has to wait.
+    fn handle_get(&mut self, id: &str, params: Option<&str>, get: QuickGet<'_>) {
+        let start = self.output.len();
+        write_head(&mut self.output, id);
+        let got = match Policy::authorize(self.caller.principal(), get) {
+            Ok(get) => self.agent.get_now(get, &self.caller, &mut self.output),
+            Err(denied) => Err(denied.into()),
+        };
+        match got {
+            Ok(Got::Written) => self.output.extend_from_slice(b"}\n"),
+            Ok(Got::Waits(_)) => {
+                self.output.truncate(start);
+                match Call::decode("artifact.get", params) {
+                    Some(Ok(call)) => self.spawn(id, call),
+                    Some(Err(invalid)) => write_error(&mut self.output, Some(id), invalid.into()),
+                    None => {}
+                }
+            }
+            Err(error) => {
+                self.output.truncate(start);
+                write_error(&mut self.output, Some(id), error);
+            }
+        }
+    }
+
+    /// Handles a call beside the connection; it goes on even if the peer leaves.
+    fn spawn(&mut self, id: &str, call: Call) {
+        self.under_way += 1;
+        let (agent, caller, answers, id) =
+            (self.agent.clone(), self.caller.clone(), self.answers.clone(), id.to_owned());
+        self.agent.tasks.spawn(async move {
+            let method = call.method();
+            let answer: Answer = match Policy::authorize(caller.principal(), call) {
+                Ok(call) => agent.handle(call, &caller).await,
+                Err(denied) => Err(denied.into()),
+            };
+            let mut line = Vec::new();
+            match answer {
+                Ok(result) => {
+                    line.reserve(result.len() + id.len() + 64);
+                    write_head(&mut line, &id);
+                    line.extend_from_slice(&result);
+                    line.extend_from_slice(b"}\n");
+                }
+                Err(error) => {
+                    tracing::debug!(method, error = %error.name, "refused");
+                    write_error(&mut line, Some(&id), error);
+                }
+            }
+            // the peer may have left
+            drop(answers.send(line).await);
+        });
+    }
+
+    fn notify(&mut self, change: Result<Arc<Changed>, broadcast::error::RecvError>) {
+        match change {
+            Ok(changed) => {
+                let wanted = self.watch.as_ref().is_some_and(|watch| {
+                    watch.only.as_ref().is_none_or(|only| *only == changed.secret)
+                });
+                if wanted {
+                    write_notification(&mut self.output, "artifact.changed", &*changed);
+                }
+            }
+            Err(broadcast::error::RecvError::Lagged(count)) => {
+                write_notification(&mut self.output, "artifact.missed", &Missed { count });
+            }
+            Err(broadcast::error::RecvError::Closed) => self.watch = None,
+        }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        wipe(&mut self.input);
+        wipe(&mut self.output);
+    }
+}
+
+async fn next(watch: &mut Option<Watch>) -> Result<Arc<Changed>, broadcast::error::RecvError> {
+    match watch {
+        Some(watch) => watch.changes.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// A request whose envelope is in order.
+struct Parsed<'a> {
+    id: &'a str,
+    method: &'a str,
+    params: Option<&'a str>,
+}
+
+fn parse(line: &[u8]) -> Result<Parsed<'_>, CallError> {
+    let invalid = |what: &str| CallError::new(ErrorName::InvalidRequest, what);
+    let request: Request<'_> = match serde_json::from_slice(line) {
+        Ok(request) => request,
+        Err(_) => {
+            return Err(match serde_json::from_slice::<IgnoredAny>(line) {
+                Ok(_) => invalid("a request is an object with jsonrpc, id, method and params"),
+                Err(error) => CallError::new(
+                    ErrorName::ParseError,
+                    format!("the line is no json: column {}", error.column()),
+                ),
+            });
+        }
+    };
+    if request.jsonrpc != Some("2.0") {
+        return Err(invalid("jsonrpc: expected \"2.0\""));
+    }
+    let id = request.id.map(serde_json::value::RawValue::get).ok_or_else(|| invalid("id: is required"))?;
+    if id.len() > ID_MAX || !id.starts_with(|c: char| c == '"' || c == '-' || c.is_ascii_digit()) {
+        return Err(invalid("id: expected a number or a text of at most 128 bytes"));
+    }
+    let method = request.method.ok_or_else(|| invalid("method: is required"))?;
+    let params = request.params.map(serde_json::value::RawValue::get).filter(|params| *params != "null");
+    Ok(Parsed { id, method, params })
+}
+
+fn write_head(out: &mut Vec<u8>, id: &str) {
+    out.extend_from_slice(b"{\"jsonrpc\":\"2.0\",\"id\":");
+    out.extend_from_slice(id.as_bytes());
+    out.extend_from_slice(b",\"result\":");
+}
+
+/// Writes an error line; without an id where the request had none that can be told.
+pub(crate) fn write_error(out: &mut Vec<u8>, id: Option<&str>, error: CallError) {
+    out.extend_from_slice(b"{\"jsonrpc\":\"2.0\",\"id\":");
+    out.extend_from_slice(id.unwrap_or("null").as_bytes());
+    out.extend_from_slice(b",\"error\":");
+    write_json(out, &WireError::from(error));
+    out.extend_from_slice(b"}\n");
+}
+
+fn write_notification<T: serde::Serialize>(out: &mut Vec<u8>, method: &str, params: &T) {
+    out.extend_from_slice(b"{\"jsonrpc\":\"2.0\",\"method\":\"");
+    out.extend_from_slice(method.as_bytes());
+    out.extend_from_slice(b"\",\"params\":");
+    write_json(out, params);
+    out.extend_from_slice(b"}\n");
+}
+
+/// Our own types: plain structs whose writing into memory cannot fail.
+fn write_json<T: serde::Serialize>(out: &mut Vec<u8>, value: &T) {
+    if serde_json::to_writer(&mut *out, value).is_err() {
+        tracing::error!("an answer could not be written");
+    }
+}
+
+fn memchr(bytes: &[u8]) -> Option<usize> {
+    bytes.iter().position(|byte| *byte == b'\n')
+}
+
+/// Empties a buffer and leaves no trace in it.
+fn wipe(buffer: &mut Vec<u8>) {
+    buffer.fill(0);
+    // the compiler must believe that somebody looks
+    black_box(&mut buffer[..]);
+    buffer.clear();
+    if buffer.capacity() > BUFFER_KEPT {
+        *buffer = Vec::new();
+    }
+}
+
+/// The time limits of a connection, on one timer that is set anew only when it rings too early.
+struct Patience {
+    limits: SocketConfig,
+    waits_for: WaitsFor,
+    deadline: Instant,
+    timer: Pin<Box<Sleep>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum WaitsFor {
+    FirstLine,
+    RestOfLine,
+    NextLine,
+}
+
+impl Patience {
+    fn new(limits: SocketConfig) -> Self {
+        let deadline = Instant::now() + limits.first_frame_timeout;
+        Self { limits, waits_for: WaitsFor::FirstLine, deadline, timer: Box::pin(tokio::time::sleep_until(deadline)) }
+    }
+
+    /// Something was handled; `whole` says whether it ended with a whole line.
+    fn next(&mut self, whole: bool) {
+        match (self.waits_for, whole) {
+            // an unfinished line does not buy more time by another byte
+            (WaitsFor::FirstLine | WaitsFor::RestOfLine, false) => {}
+            (WaitsFor::NextLine, false) => self.wait(WaitsFor::RestOfLine, self.limits.frame_timeout),
+            (_, true) => self.idle(),
+        }
+    }
+
+    fn idle(&mut self) {
+        self.wait(WaitsFor::NextLine, self.limits.idle_timeout);
+    }
+
+    fn wait(&mut self, waits_for: WaitsFor, limit: Duration) {
+        self.waits_for = waits_for;
+        self.deadline = Instant::now() + limit;
+        if self.deadline < self.timer.deadline() {
+            self.timer.as_mut().reset(self.deadline);
+        }
+    }
+
+    async fn run_out(&mut self) {
+        loop {
+            self.timer.as_mut().await;
+            if Instant::now() >= self.deadline {
+                return;
+            }
+            self.timer.as_mut().reset(self.deadline);
+        }
+    }
+
+    fn complaint(&self) -> String {
+        let (what, limit) = match self.waits_for {
+            WaitsFor::FirstLine => ("no request came", self.limits.first_frame_timeout),
+            WaitsFor::RestOfLine => ("a request was not finished", self.limits.frame_timeout),
+            WaitsFor::NextLine => ("no further request came", self.limits.idle_timeout),
+        };
+        format!("{what} within {} s", limit.as_secs())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn refused(line: &str) -> (ErrorName, String) {
+        let error = parse(line.as_bytes()).err().unwrap();
+        (error.name, error.message)
+    }
+
+    #[test]
+    fn each_fault_of_an_envelope_has_its_own_words() {
+        assert_eq!(refused("{\"jsonrpc\"").0, ErrorName::ParseError);
+        assert_eq!(refused("[]").0, ErrorName::InvalidRequest);
+        for (line, word) in [
+            (r#"{"id":1,"method":"hello"}"#, "jsonrpc"),
+            (r#"{"jsonrpc":"1.0","id":1,"method":"hello"}"#, "jsonrpc"),
+            (r#"{"jsonrpc":"2.0","method":"hello"}"#, "id"),
+            (r#"{"jsonrpc":"2.0","id":{},"method":"hello"}"#, "id"),
+            (r#"{"jsonrpc":"2.0","id":1}"#, "method"),
+        ] {
+            let (name, message) = refused(line);
+            assert_eq!(name, ErrorName::InvalidRequest, "{line}");
+            assert!(message.starts_with(word), "{line}: {message}");
+        }
+        let long = format!(r#"{{"jsonrpc":"2.0","id":"{}","method":"hello"}}"#, "x".repeat(ID_MAX));
+        assert_eq!(refused(&long).0, ErrorName::InvalidRequest);
+    }
+
+    #[test]
+    fn null_params_are_no_params() {
+        let parsed = parse(br#"{"jsonrpc":"2.0","id":"a","method":"hello","params":null}"#).ok().unwrap();
+        assert_eq!((parsed.id, parsed.method, parsed.params), ("\"a\"", "hello", None));
+    }
+
+    proptest! {
+        #[test]
+        fn no_line_panics_and_no_error_repeats_it(line in proptest::collection::vec(any::<u8>(), 0..200)) {
+            if let Err(error) = parse(&line) {
+                let text = String::from_utf8_lossy(&line);
+                prop_assert!(line.len() < 12 || !error.message.contains(&*text));
+            }
+        }
+    }
+}

@@ -1,0 +1,717 @@
+//! The vault: absent, locked or unlocked. What reads plaintext exists on [`Unlocked`] only.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `crypto` | derive, wrap, seal, open; no I/O |
+//! | `store` | sealed bytes in sled, the one commit path |
+//! | `header` | how the root key is wrapped |
+//! | `record` | the forms of records, by version |
+//! | `catalog` | names and attributes in memory while unlocked |
+//! | `backup` | the whole store in one sealed file |
+
+pub(crate) mod backup;
+pub(crate) mod catalog;
+pub(crate) mod crypto;
+pub(crate) mod header;
+mod record;
+pub(crate) mod store;
+
+use crate::credentials::Credentials;
+use backup::BackupError;
+use bursar_proto::kind::{Stage, VaultState};
+use bursar_proto::name::{OrganizationName, Qualified};
+use bursar_proto::sensitive::Sensitive;
+use bursar_proto::time::Timestamp;
+use catalog::{Catalog, Environment};
+use crypto::{CryptoError, Keys, RootKey};
+use header::{Header, HeaderError};
+use record::{ManifestV1, UnknownForm};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use store::{Batch, Committed, Id, Key, Kind, RECORD_MAX, Sealed, Store, StoreError};
+use zeroize::Zeroizing;
+
+/// The name of the environment that every organization starts with.
+pub(crate) const FIRST_ENVIRONMENT: &str = "development";
+
+/// Why the vault does not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum VaultError {
+    /// There is none.
+    #[error("there is no vault yet")]
+    Absent,
+    /// There is one already.
+    #[error("there is a vault already")]
+    Exists,
+    /// It is locked.
+    #[error("the vault is locked")]
+    Locked,
+    /// The header or the key.
+    #[error(transparent)]
+    Header(#[from] HeaderError),
+    /// The disk.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// What is on disk is not what was written: records that do not open, are missing, or are older ones.
+    #[error("the store does not hold what was written to it: {0}")]
+    Tampered(&'static str),
+    /// The backup file.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
+    /// The cryptography.
+    #[error(transparent)]
+    Crypto(#[from] CryptoError),
+}
+
+impl From<UnknownForm> for VaultError {
+    fn from(_: UnknownForm) -> Self {
+        Self::Tampered("a record has a form that this version does not know")
+    }
+}
+
+/// Where the vault lies: the store, beside it its snapshots and what was moved aside.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    /// The directory that holds all of it.
+    pub(crate) state: PathBuf,
+}
+
+impl Place {
+    fn store(&self) -> PathBuf {
+        self.state.join("store")
+    }
+
+    /// A store that is being written anew; left over only by a crash.
+    fn new_store(&self) -> PathBuf {
+        self.state.join("store.new")
+    }
+
+    fn snapshots(&self) -> PathBuf {
+        self.state.join("snapshots")
+    }
+
+    fn aside(&self, why: &str, now: Timestamp) -> PathBuf {
+        self.state.join(format!("store.{why}-{}", now.seconds()))
+    }
+}
+
+/// The vault.
+pub(crate) struct Vault {
+    place: Place,
+    state: State,
+}
+
+enum State {
+    /// The store, empty.
+    Absent(Store),
+    /// The store and the way to its key.
+    Locked(Store, Header),
+    /// Everything.
+    Unlocked(Box<Unlocked>),
+    /// The store cannot be opened, and why.
+    Broken(String),
+}
+
+impl Vault {
+    /// Opens what lies at `place`. A store that is damaged is moved aside and built anew from the newest
+    /// snapshot; the log says so.
+    pub(crate) fn open(place: Place, now: Timestamp) -> Result<Self, VaultError> {
+        store::make_private(&place.state).map_err(|error| StoreError::Disk(error.kind().to_string()))?;
+        remove_directory(&place.new_store())?;
+        let store = match Store::open(&place.store()) {
+            Err(StoreError::Damaged) => rebuild(&place, now)?,
+            opened => opened?,
+        };
+        let state = at_rest(store)?;
+        Ok(Self { place, state })
+    }
+
+    /// Where it stands.
+    pub(crate) fn state(&self) -> VaultState {
+        match &self.state {
+            State::Absent(_) => VaultState::Absent,
+            State::Locked(..) | State::Broken(_) => VaultState::Locked,
+            State::Unlocked(_) => VaultState::Unlocked,
+        }
+    }
+
+    /// What keeps the store from taking writes, if anything does.
+    pub(crate) fn writable(&self) -> Result<(), String> {
+        match &self.state {
+            State::Absent(store) | State::Locked(store, _) => store.writable().map_err(|e| e.to_string()),
+            State::Unlocked(unlocked) => unlocked.store.writable().map_err(|e| e.to_string()),
+            State::Broken(why) => Err(why.clone()),
+        }
+    }
+
+    /// The header, where there is a vault.
+    pub(crate) fn header(&self) -> Result<&Header, VaultError> {
+        match &self.state {
+            State::Absent(_) => Err(VaultError::Absent),
+            State::Locked(_, header) => Ok(header),
+            State::Unlocked(unlocked) => Ok(&unlocked.header),
+            State::Broken(why) => Err(StoreError::Disk(why.clone()).into()),
+        }
+    }
+
+    /// The unlocked vault.
+    pub(crate) fn unlocked(&mut self) -> Result<&mut Unlocked, VaultError> {
+        match &mut self.state {
+            State::Absent(_) => Err(VaultError::Absent),
+            State::Locked(..) => Err(VaultError::Locked),
+            State::Unlocked(unlocked) => Ok(unlocked),
+            State::Broken(why) => Err(StoreError::Disk(why.clone()).into()),
+        }
+    }
+
+    /// Makes a vault under `root`, with the organization `personal`. It counts once the promise has come.
+    pub(crate) fn create(&mut self, root: RootKey, header: Header, now: Timestamp) -> Result<Committed, VaultError> {
+        let State::Absent(store) = &self.state else { return Err(VaultError::Exists) };
+        store.writable()?;
+        let keys = Keys::derive(&root)?;
+        let written = header.write()?;
+        let personal = crypto::generate()?;
+        let development = crypto::generate()?;
+        let store = self.take_store();
+        let mut unlocked = Unlocked {
+            store,
+            keys,
+            root,
+            header,
+            manifest: ManifestV1::default(),
+            catalog: Catalog::default(),
+            changed_since_snapshot: true,
+        };
+        let changes = found_organization(&mut unlocked.catalog, OrganizationName::personal(), personal, development, now);
+        let mut batch = unlocked.sealed_batch(&changes)?;
+        batch.push((Key::HEADER, Some(Sealed::from(written))));
+        let committed = unlocked.store.commit(batch);
+        self.state = State::Unlocked(Box::new(unlocked));
+        Ok(committed)
+    }
+
+    /// Unlocks with the root key that the header gave: reads and proves the small records.
+    pub(crate) fn unlock(&mut self, root: RootKey, now: Timestamp) -> Result<(), VaultError> {
+        let State::Locked(store, _) = &self.state else { return Ok(()) };
+        let keys = Keys::derive(&root)?;
+        let (manifest, mut catalog) = load(store, &keys)?;
+        catalog.recover_all(now);
+        if let State::Locked(store, header) = std::mem::replace(&mut self.state, State::Broken("unlocking".into())) {
+            self.state = State::Unlocked(Box::new(Unlocked {
+                store,
+                keys,
+                root,
+                header,
+                manifest,
+                catalog,
+                changed_since_snapshot: false,
+            }));
+        }
+        Ok(())
+    }
+
+    /// Wipes the keys from memory.
+    pub(crate) fn lock(&mut self) {
+        if let State::Unlocked(unlocked) = std::mem::replace(&mut self.state, State::Broken("locking".into())) {
+            let Unlocked { store, header, .. } = *unlocked;
+            self.state = State::Locked(store, header);
+        }
+    }
+
+    /// After a failed write: closes the store and opens it again, so that memory and disk agree.
+    pub(crate) fn reopen(&mut self, now: Timestamp) {
+        let state = std::mem::replace(&mut self.state, State::Broken("reopening".into()));
+        let root = match state {
+            State::Unlocked(unlocked) => {
+                let Unlocked { store, root, .. } = *unlocked;
+                drop(store);
+                Some(root)
+            }
+            State::Absent(store) | State::Locked(store, _) => {
+                drop(store);
+                None
+            }
+            State::Broken(_) => None,
+        };
+        let reopened = Store::open(&self.place.store()).map_err(VaultError::from).and_then(at_rest).and_then(|state| {
+            self.state = state;
+            root.map_or(Ok(()), |root| self.unlock(root, now))
+        });
+        if let Err(error) = reopened {
+            tracing::error!(%error, "the store could not be opened again");
+            if matches!(self.state, State::Broken(_)) {
+                self.state = State::Broken(error.to_string());
+            }
+        }
+    }
+
+    /// Replaces the header; the data keys stay.
+    pub(crate) fn replace_header(&mut self, header: Header) -> Result<Committed, VaultError> {
+        let unlocked = self.unlocked()?;
+        unlocked.store.writable()?;
+        let committed = unlocked.store.commit(vec![(Key::HEADER, Some(Sealed::from(header.write()?)))]);
+        unlocked.header = header;
+        unlocked.changed_since_snapshot = true;
+        Ok(committed)
+    }
+
+    /// Writes the store anew under `root`, and drops the old one with all that lay in its log, and the
+    /// snapshots under the old key. Blocks for as long as that takes.
+    pub(crate) fn rekey(&mut self, root: RootKey, header: Header, now: Timestamp) -> Result<(), VaultError> {
+        let place = self.place.clone();
+        let unlocked = self.unlocked()?;
+        unlocked.store.writable()?;
+        let keys = Keys::derive(&root)?;
+        let fresh = new_store(&place)?;
+        unlocked.rewrite(&fresh, &keys, &header)?;
+        drop(fresh);
+        self.exchange_stores()?;
+        remove_directory(&place.new_store())?;
+        remove_directory(&place.snapshots())?;
+        let store = Store::open(&place.store())?;
+        self.state = at_rest(store)?;
+        self.unlock(root, now)
+    }
+
+    /// Writes everything into one sealed file. Blocks; nothing may be queued.
+    pub(crate) fn backup(&mut self, path: &Path) -> Result<(u64, u64), VaultError> {
+        let unlocked = self.unlocked()?;
+        let records = backup::write(&unlocked.store, &unlocked.header, path)?;
+        Ok((records, unlocked.catalog.secrets.len() as u64))
+    }
+
+    /// Proves a backup whose root key is `root` and puts it in the place of the present store, which is moved
+    /// aside if it held a vault. Blocks. Answers records, secrets, and where the old one lies.
+    pub(crate) fn restore(
+        &mut self,
+        path: &Path,
+        root: RootKey,
+        now: Timestamp,
+    ) -> Result<(u64, u64, Option<PathBuf>), VaultError> {
+        store::room_at(&self.place.state)?;
+        let keys = Keys::derive(&root)?;
+        let fresh = new_store(&self.place)?;
+        let records = fill(&fresh, path)?;
+        let (_, catalog) = load(&fresh, &keys)?;
+        prove(&fresh, &keys, &catalog)?;
+        drop(fresh);
+        let held_a_vault = !matches!(self.state, State::Absent(_));
+        self.exchange_stores()?;
+        let replaced = if held_a_vault {
+            let aside = self.place.aside("replaced", now);
+            std::fs::rename(self.place.new_store(), &aside).map_err(|e| StoreError::Disk(e.kind().to_string()))?;
+            Some(aside)
+        } else {
+            remove_directory(&self.place.new_store())?;
+            None
+        };
+        self.state = at_rest(Store::open(&self.place.store())?)?;
+        self.unlock(root, now)?;
+        Ok((records, catalog.secrets.len() as u64, replaced))
+    }
+
+    /// Keeps a snapshot if anything changed since the last one. Blocks.
+    pub(crate) fn snapshot(&mut self, now: Timestamp) -> Result<bool, VaultError> {
+        let directory = self.place.snapshots();
+        let unlocked = self.unlocked()?;
+        if !unlocked.changed_since_snapshot {
+            return Ok(false);
+        }
+        backup::snapshot(&unlocked.store, &unlocked.header, &directory, now.seconds())?;
+        unlocked.changed_since_snapshot = false;
+        Ok(true)
+    }
+
+    /// Closes the present store and swaps it with the new one in one step of the file system.
+    fn exchange_stores(&mut self) -> Result<(), VaultError> {
+        drop(std::mem::replace(&mut self.state, State::Broken("the store is being replaced".into())));
+        let (old, new) = (self.place.store(), self.place.new_store());
+        let swapped = rustix::fs::renameat_with(
+            rustix::fs::CWD,
+            &old,
+            rustix::fs::CWD,
+            &new,
+            rustix::fs::RenameFlags::EXCHANGE,
+        )
+        .map_err(std::io::Error::from)
+        .and_then(|()| std::fs::File::open(&self.place.state)?.sync_all());
+        if let Err(error) = swapped {
+            self.state = at_rest(Store::open(&old)?)?;
+            return Err(StoreError::Disk(error.kind().to_string()).into());
+        }
+        Ok(())
+    }
+
+    fn take_store(&mut self) -> Store {
+        match std::mem::replace(&mut self.state, State::Broken("in between".into())) {
+            State::Absent(store) | State::Locked(store, _) => store,
+            State::Unlocked(unlocked) => unlocked.store,
+            State::Broken(_) => unreachable!("only called with a store at hand"),
+        }
+    }
+}
+
+/// What a change writes: what the catalog now says of an id (nothing there means delete), or new content.
+pub(crate) enum Change {
+    /// An organization's record.
+    Organization(Id),
+    /// An environment's record.
+    Environment(Id),
+    /// A secret's attributes.
+    Secret(Id),
+    /// A secret's credentials; `None` deletes them.
+    Credentials(Id, Option<Sensitive>),
+    /// A secret's artifact: when it ends, and the members of the reply; `None` drops it.
+    Artifact(Id, Option<(Option<Timestamp>, Zeroizing<Vec<u8>>)>),
+}
+
+/// The vault with its keys in memory.
+pub(crate) struct Unlocked {
+    store: Store,
+    keys: Keys,
+    root: RootKey,
+    header: Header,
+    manifest: ManifestV1,
+    /// Names and attributes.
+    pub(crate) catalog: Catalog,
+    changed_since_snapshot: bool,
+}
+
+impl Unlocked {
+    /// Makes one change: `change` checks first, then changes the catalog and says what to write. It counts
+    /// once the promise has come.
+    pub(crate) fn write<T, E: From<VaultError>>(
+        &mut self,
+        change: impl FnOnce(&mut Catalog) -> Result<(Vec<Change>, T), E>,
+    ) -> Result<(Committed, T), E> {
+        self.store.writable().map_err(VaultError::from)?;
+        let (changes, answer) = change(&mut self.catalog)?;
+        let batch = self.sealed_batch(&changes)?;
+        self.changed_since_snapshot = true;
+        Ok((self.store.commit(batch), answer))
+    }
+
+    /// The root key, to be wrapped anew.
+    pub(crate) fn root(&self) -> &RootKey {
+        &self.root
+    }
+
+    /// Reads a secret's credentials.
+    pub(crate) fn credentials(&self, id: &Id) -> Result<Credentials, VaultError> {
+        let secret = self.catalog.secrets.get(id).ok_or(VaultError::Tampered("a secret is gone"))?;
+        let mut plain = Zeroizing::new(Vec::new());
+        self.open(&Key::new(Kind::Credentials, *id), &secret.credentials_tag, &mut plain)?;
+        let json = record::decode_credentials(&plain)?;
+        Credentials::load(secret.kind, json).map_err(|_| VaultError::Tampered("credentials that cannot be read"))
+    }
+
+    /// Opens a secret's artifact into `plain`; answers when it ends and the members of the reply. `None` where
+    /// there is no artifact.
+    pub(crate) fn artifact<'p>(
+        &self,
+        id: &Id,
+        plain: &'p mut Vec<u8>,
+    ) -> Result<Option<(Option<Timestamp>, &'p [u8])>, VaultError> {
+        let Some(tag) = self.catalog.secrets.get(id).and_then(|secret| secret.artifact_tag) else {
+            return Ok(None);
+        };
+        self.open(&Key::new(Kind::Artifact, *id), &tag, plain)?;
+        Ok(Some(record::decode_artifact(plain)?))
+    }
+
+    /// Opens the one version of a record that `tag` names.
+    fn open(&self, key: &Key, tag: &crypto::Tag, plain: &mut Vec<u8>) -> Result<(), VaultError> {
+        open_record(&self.store, &self.keys, key, tag, plain)
+    }
+
+    /// Seals what changed, in an order in which a secret's record is sealed after what it names, and the
+    /// manifest last.
+    fn sealed_batch(&mut self, changes: &[Change]) -> Result<Batch, VaultError> {
+        let mut batch = Batch::new();
+        for change in changes {
+            match change {
+                Change::Credentials(id, json) => {
+                    let plain = json.as_ref().map(|json| record::encode_credentials(json.expose()));
+                    let tag = self.put(&mut batch, Key::new(Kind::Credentials, *id), plain)?;
+                    self.catalog.update_secret(id, |secret| secret.credentials_tag = tag.unwrap_or_default());
+                }
+                Change::Artifact(id, artifact) => {
+                    let plain = artifact.as_ref().map(|(expires_at, members)| {
+                        record::encode_artifact(*expires_at, members)
+                    });
+                    let tag = self.put(&mut batch, Key::new(Kind::Artifact, *id), plain)?;
+                    self.catalog.update_secret(id, |secret| secret.artifact_tag = tag);
+                }
+                Change::Organization(_) | Change::Environment(_) | Change::Secret(_) => {}
+            }
+        }
+        for change in changes {
+            let (key, plain) = match change {
+                Change::Organization(id) => {
+                    let record = self.catalog.organization_record(id);
+                    (Key::new(Kind::Organization, *id), record.map(|r| record::encode(&r)))
+                }
+                Change::Environment(id) => {
+                    let record = self.catalog.environment_record(id);
+                    (Key::new(Kind::Environment, *id), record.map(|r| record::encode(&r)))
+                }
+                Change::Secret(id) => {
+                    let record = self.catalog.secret_record(id);
+                    (Key::new(Kind::Secret, *id), record.map(|r| record::encode(&r)))
+                }
+                Change::Credentials(..) | Change::Artifact(..) => continue,
+            };
+            if let Some(old) = self.store.get(&key)? {
+                self.manifest.forget(&self.keys, &key, &old);
+            }
+            self.put(&mut batch, key, plain.transpose()?)?;
+            if let Some((_, Some(new))) = batch.last() {
+                self.manifest.count(&self.keys, &key, new);
+            }
+        }
+        self.manifest.generation += 1;
+        let manifest = record::encode(&self.manifest)?;
+        self.put(&mut batch, Key::MANIFEST, Some(manifest))?;
+        Ok(batch)
+    }
+
+    fn put(
+        &self,
+        batch: &mut Batch,
+        key: Key,
+        plain: Option<Zeroizing<Vec<u8>>>,
+    ) -> Result<Option<crypto::Tag>, VaultError> {
+        let Some(plain) = plain else {
+            batch.push((key, None));
+            return Ok(None);
+        };
+        let sealed = self.keys.seal(&key, &plain)?;
+        if sealed.len() > RECORD_MAX {
+            return Err(StoreError::TooLarge(sealed.len()).into());
+        }
+        let tag = crypto::tag(&sealed);
+        batch.push((key, Some(Sealed::from(sealed))));
+        Ok(Some(tag))
+    }
+
+    /// Writes everything into `fresh` under other keys.
+    fn rewrite(&self, fresh: &Store, keys: &Keys, header: &Header) -> Result<(), VaultError> {
+        let mut manifest = ManifestV1::default();
+        let mut plain = Zeroizing::new(Vec::new());
+        let mut reseal = |key: Key, tag: Option<&crypto::Tag>, out: &mut Batch| {
+            match tag {
+                Some(tag) => self.open(&key, tag, &mut plain)?,
+                None => {
+                    let sealed = self.store.get(&key)?.ok_or(VaultError::Tampered("a record is missing"))?;
+                    self.keys.open(&key, &sealed, &mut plain)?;
+                }
+            }
+            let sealed = keys.seal(&key, &plain)?;
+            let tag = crypto::tag(&sealed);
+            out.push((key, Some(Sealed::from(sealed))));
+            Ok::<_, VaultError>(tag)
+        };
+        let mut last = None;
+        let organizations = self.catalog.organizations.values().map(|o| Key::new(Kind::Organization, o.id));
+        let environments = self.catalog.environments.keys().map(|id| Key::new(Kind::Environment, *id));
+        for key in organizations.chain(environments) {
+            let mut batch = Batch::new();
+            let tag = reseal(key, None, &mut batch)?;
+            manifest.count_tag(keys, &key, &tag);
+            last = Some(fresh.commit(batch));
+        }
+        for (id, secret) in &self.catalog.secrets {
+            let mut batch = Batch::new();
+            let mut record = self.catalog.secret_record(id).ok_or(VaultError::Tampered("a secret is gone"))?;
+            record.credentials_tag =
+                reseal(Key::new(Kind::Credentials, *id), Some(&secret.credentials_tag), &mut batch)?;
+            record.artifact_tag = match &secret.artifact_tag {
+                Some(tag) => Some(reseal(Key::new(Kind::Artifact, *id), Some(tag), &mut batch)?),
+                None => None,
+            };
+            let key = Key::new(Kind::Secret, *id);
+            let sealed = keys.seal(&key, &record::encode(&record)?)?;
+            manifest.count(keys, &key, &sealed);
+            batch.push((key, Some(Sealed::from(sealed))));
+            last = Some(fresh.commit(batch));
+        }
+        if let Some(last) = last {
+            last.durable_blocking()?;
+        }
+        let sealed = keys.seal(&Key::MANIFEST, &record::encode(&manifest)?)?;
+        let closing =
+            vec![(Key::MANIFEST, Some(Sealed::from(sealed))), (Key::HEADER, Some(Sealed::from(header.write()?)))];
+        Ok(fresh.commit(closing).durable_blocking()?)
+    }
+}
+
+impl ManifestV1 {
+    fn count(&mut self, keys: &Keys, key: &Key, sealed: &[u8]) {
+        self.count_tag(keys, key, &crypto::tag(sealed));
+    }
+
+    fn count_tag(&mut self, keys: &Keys, key: &Key, tag: &crypto::Tag) {
+        self.records += 1;
+        self.sum = self.sum.wrapping_add(keys.digest(key, tag));
+    }
+
+    fn forget(&mut self, keys: &Keys, key: &Key, sealed: &[u8]) {
+        self.records = self.records.saturating_sub(1);
+        self.sum = self.sum.wrapping_sub(keys.digest(key, &crypto::tag(sealed)));
+    }
+}
+
+/// Puts a new organization with its first environment into the catalog; answers what to write.
+pub(crate) fn found_organization(
+    catalog: &mut Catalog,
+    name: OrganizationName,
+    organization: Id,
+    environment: Id,
+    now: Timestamp,
+) -> Vec<Change> {
+    catalog.insert_organization(name.clone(), organization, now);
+    // the constant is a well-formed name
+    if let Ok(first) = FIRST_ENVIRONMENT.parse() {
+        let name = Qualified { organization: name, name: first };
+        catalog.insert_environment(environment, Environment { name, stage: Stage::Development, created_at: now });
+    }
+    vec![Change::Organization(organization), Change::Environment(environment)]
+}
+
+/// Reads the small records under `keys`, and checks them against the manifest.
+fn load(store: &Store, keys: &Keys) -> Result<(ManifestV1, Catalog), VaultError> {
+    let mut plain = Zeroizing::new(Vec::new());
+    let sealed = store.get(&Key::MANIFEST)?.ok_or(VaultError::Tampered("the manifest is missing"))?;
+    keys.open(&Key::MANIFEST, &sealed, &mut plain).map_err(|_| VaultError::Tampered("the manifest does not open"))?;
+    let manifest: ManifestV1 = record::decode(&plain)?;
+    let mut counted = ManifestV1 { generation: manifest.generation, ..ManifestV1::default() };
+    let mut catalog = Catalog::default();
+    let mut organizations: HashMap<Id, OrganizationName> = HashMap::new();
+    for kind in [Kind::Organization, Kind::Environment, Kind::Secret] {
+        let mut outcome = Ok(());
+        store.scan(kind, |key, sealed| {
+            if outcome.is_err() {
+                return;
+            }
+            outcome = (|| {
+                keys.open(&key, &sealed, &mut plain).map_err(|_| VaultError::Tampered("a record does not open"))?;
+                counted.count(keys, &key, &sealed);
+                let id = key.id();
+                match kind {
+                    Kind::Organization => {
+                        let record: record::OrganizationV1 = record::decode(&plain)?;
+                        catalog.load_organization(id, &record)?;
+                        organizations.insert(id, record.name.parse().map_err(|_| UnknownForm)?);
+                    }
+                    Kind::Environment => {
+                        catalog.load_environment(id, &record::decode(&plain)?, &organizations)?;
+                    }
+                    _ => catalog.load_secret(id, record::decode(&plain)?, &organizations)?,
+                }
+                Ok::<(), VaultError>(())
+            })();
+        })?;
+        outcome?;
+    }
+    if counted != manifest {
+        return Err(VaultError::Tampered("records are missing, or are older ones"));
+    }
+    Ok((manifest, catalog))
+}
+
+/// Opens every credential and artifact that the catalog names.
+fn prove(store: &Store, keys: &Keys, catalog: &Catalog) -> Result<(), VaultError> {
+    let mut plain = Zeroizing::new(Vec::new());
+    for (id, secret) in &catalog.secrets {
+        open_record(store, keys, &Key::new(Kind::Credentials, *id), &secret.credentials_tag, &mut plain)?;
+        Credentials::load(secret.kind, record::decode_credentials(&plain)?)
+            .map_err(|_| VaultError::Tampered("credentials that cannot be read"))?;
+        if let Some(tag) = &secret.artifact_tag {
+            open_record(store, keys, &Key::new(Kind::Artifact, *id), tag, &mut plain)?;
+            record::decode_artifact(&plain)?;
+        }
+    }
+    Ok(())
+}
+
+fn open_record(
+    store: &Store,
+    keys: &Keys,
+    key: &Key,
+    tag: &crypto::Tag,
+    plain: &mut Vec<u8>,
+) -> Result<(), VaultError> {
+    let sealed = store.get(key)?.ok_or(VaultError::Tampered("a record is missing"))?;
+    if crypto::tag(&sealed) != *tag {
+        return Err(VaultError::Tampered("a record is not the one that was written last"));
+    }
+    keys.open(key, &sealed, plain).map_err(|_| VaultError::Tampered("a record does not open"))
+}
+
+/// Where an open store stands before there is a key.
+fn at_rest(store: Store) -> Result<State, VaultError> {
+    match store.get(&Key::HEADER)? {
+        None => {
+            let mut records = 0_u64;
+            for kind in Kind::SEALED {
+                store.scan(kind, |_, _| records += 1)?;
+            }
+            if records > 0 {
+                return Err(VaultError::Tampered("its header is missing"));
+            }
+            Ok(State::Absent(store))
+        }
+        Some(bytes) => {
+            let header = Header::read(&bytes)?;
+            Ok(State::Locked(store, header))
+        }
+    }
+}
+
+fn new_store(place: &Place) -> Result<Store, VaultError> {
+    remove_directory(&place.new_store())?;
+    Ok(Store::open(&place.new_store())?)
+}
+
+/// Fills an empty store from a backup; durable when it returns. Answers how many records.
+fn fill(store: &Store, path: &Path) -> Result<u64, VaultError> {
+    let mut last = None;
+    let (header, records) = backup::read(path, |key, sealed| last = Some(store.commit(vec![(key, Some(sealed))])))?;
+    if let Some(last) = last {
+        last.durable_blocking()?;
+    }
+    store.commit(vec![(Key::HEADER, Some(Sealed::from(header.write()?)))]).durable_blocking()?;
+    Ok(records)
+}
+
+/// Moves a damaged store aside and builds one from the newest snapshot that is whole.
+fn rebuild(place: &Place, now: Timestamp) -> Result<Store, VaultError> {
+    let aside = place.aside("damaged", now);
+    std::fs::rename(place.store(), &aside).map_err(|error| StoreError::Disk(error.kind().to_string()))?;
+    tracing::error!(moved_to = %aside.display(), "the store was damaged and has been moved aside");
+    for snapshot in backup::snapshots(&place.snapshots()) {
+        let store = new_store(place)?;
+        match fill(&store, &snapshot) {
+            Ok(records) => {
+                drop(store);
+                std::fs::rename(place.new_store(), place.store())
+                    .map_err(|error| StoreError::Disk(error.kind().to_string()))?;
+                tracing::error!(snapshot = %snapshot.display(), records, "the store was built anew from a snapshot; what came after it is lost");
+                return Ok(Store::open(&place.store())?);
+            }
+            Err(error) => tracing::error!(snapshot = %snapshot.display(), %error, "a snapshot cannot be used"),
+        }
+    }
+    tracing::error!("there is no snapshot to build the store from; restore a backup with: bursar restore FILE");
+    remove_directory(&place.new_store())?;
+    Ok(Store::open(&place.store())?)
+}
+
+fn remove_directory(path: &Path) -> Result<(), VaultError> {
+    match std::fs::remove_dir_all(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(StoreError::Disk(error.kind().to_string()).into())
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,346 @@
+//! The header: how the root key is wrapped. The one record that is read before there is a key.
+//!
+//! It is JSON, so that a person with a damaged store can read it. What it says is bound into each wrapped
+//! key, so a changed cost or salt makes the key not open.
+
+use crate::vault::crypto::{
+    self, CryptoError, KEY_LEN, KeyEncryptingKey, PassphraseCost, RootKey, derive_from_key_file,
+    derive_from_passphrase,
+};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use bursar_proto::sensitive::Sensitive;
+use serde::{Deserialize, Serialize};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use zeroize::Zeroizing;
+
+/// The form of the header.
+const VERSION: u32 = 1;
+
+/// The longest header, in bytes: two enrolments take under 1 KiB, a path at most 4 KiB.
+pub(crate) const HEADER_MAX: usize = 16 * 1024;
+
+/// The shortest passphrase, in bytes; Argon2id makes guessing dear, not impossible.
+pub(crate) const PASSPHRASE_MIN: usize = 8;
+
+/// The longest passphrase, in bytes.
+pub(crate) const PASSPHRASE_MAX: usize = 1_024;
+
+/// The shortest key file, in bytes: as long as the key that comes from it.
+const KEY_FILE_MIN: usize = KEY_LEN;
+
+/// The longest key file, in bytes.
+const KEY_FILE_MAX: usize = 64 * 1024;
+
+/// How the root key can be had.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Header {
+    version: u32,
+    enrolments: Vec<Enrolment>,
+}
+
+/// One way to the root key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Enrolment {
+    opened_by: OpenedBy,
+    /// 32 bytes in base64.
+    salt: String,
+    /// The root key under the derived key, in base64.
+    wrapped: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum OpenedBy {
+    Passphrase(PassphraseCost),
+    KeyFile(PathBuf),
+}
+
+/// What a caller brings to open the vault.
+pub(crate) enum Opener {
+    /// A passphrase.
+    Passphrase(Arc<Sensitive>),
+    /// A key file.
+    KeyFile(PathBuf),
+    /// The key file that the header remembers.
+    Remembered,
+}
+
+/// Why a header or what it asks for does not do.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum HeaderError {
+    /// The record is no header.
+    #[error("the vault's header cannot be read")]
+    Damaged,
+    /// Made by a newer version.
+    #[error("the vault was made by a newer version")]
+    Newer,
+    /// The passphrase or the key file does not fit.
+    #[error("{0} does not open this vault")]
+    WrongKey(&'static str),
+    /// The vault is not opened by such a thing.
+    #[error("this vault has no {0}")]
+    NotEnrolled(&'static str),
+    /// The key file cannot be used.
+    #[error("the key file {}: {reason}", path.display())]
+    KeyFile {
+        /// Its path.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
+    /// Too short or too long.
+    #[error("a passphrase has {PASSPHRASE_MIN} to {PASSPHRASE_MAX} bytes")]
+    PassphraseLength,
+    /// The cryptography failed.
+    #[error(transparent)]
+    Crypto(#[from] CryptoError),
+}
+
+impl Header {
+    /// A header without a way to the key; `enrol` adds them.
+    pub(crate) fn new() -> Self {
+        Self { version: VERSION, enrolments: Vec::new() }
+    }
+
+    /// Reads the header's record.
+    pub(crate) fn read(bytes: &[u8]) -> Result<Self, HeaderError> {
+        #[derive(Deserialize)]
+        struct Version {
+            version: u32,
+        }
+        if bytes.len() > HEADER_MAX {
+            return Err(HeaderError::Damaged);
+        }
+        let Version { version } = serde_json::from_slice(bytes).map_err(|_| HeaderError::Damaged)?;
+        if version > VERSION {
+            return Err(HeaderError::Newer);
+        }
+        let header: Self = serde_json::from_slice(bytes).map_err(|_| HeaderError::Damaged)?;
+        if header.enrolments.is_empty() { Err(HeaderError::Damaged) } else { Ok(header) }
+    }
+
+    /// The record's bytes.
+    pub(crate) fn write(&self) -> Result<Vec<u8>, HeaderError> {
+        serde_json::to_vec(self).map_err(|_| HeaderError::Damaged)
+    }
+
+    /// Whether a passphrase opens it.
+    pub(crate) fn has_passphrase(&self) -> bool {
+        self.enrolments.iter().any(|e| matches!(e.opened_by, OpenedBy::Passphrase(_)))
+    }
+
+    /// The key file that opens it.
+    pub(crate) fn key_file(&self) -> Option<&Path> {
+        self.enrolments.iter().find_map(|e| match &e.opened_by {
+            OpenedBy::KeyFile(path) => Some(path.as_path()),
+            OpenedBy::Passphrase(_) => None,
+        })
+    }
+
+    /// Adds a passphrase, in the place of an older one. Takes as long as a derivation.
+    pub(crate) fn enrol_passphrase(&mut self, passphrase: &Sensitive, root: &RootKey) -> Result<(), HeaderError> {
+        let text = passphrase.expose().as_bytes();
+        if !(PASSPHRASE_MIN..=PASSPHRASE_MAX).contains(&text.len()) {
+            return Err(HeaderError::PassphraseLength);
+        }
+        let cost = PassphraseCost::measure();
+        let salt = crypto::generate()?;
+        let key = derive_from_passphrase(text, &salt, cost)?;
+        self.enrol(OpenedBy::Passphrase(cost), &salt, &key, root)
+    }
+
+    /// Adds a key file, in the place of an older one; made (0600) if absent.
+    pub(crate) fn enrol_key_file(&mut self, path: &Path, root: &RootKey) -> Result<(), HeaderError> {
+        make_key_file(path).map_err(|error| key_file_fault(path, &error))?;
+        let content = read_key_file(path)?;
+        let salt = crypto::generate()?;
+        let key = derive_from_key_file(&content, &salt)?;
+        self.enrol(OpenedBy::KeyFile(path.to_owned()), &salt, &key, root)
+    }
+
+    fn enrol(
+        &mut self,
+        opened_by: OpenedBy,
+        salt: &[u8; KEY_LEN],
+        key: &KeyEncryptingKey,
+        root: &RootKey,
+    ) -> Result<(), HeaderError> {
+        let wrapped = root.wrap(key, &bound(&opened_by, salt))?;
+        let kind = std::mem::discriminant(&opened_by);
+        self.enrolments.retain(|e| std::mem::discriminant(&e.opened_by) != kind);
+        self.enrolments.push(Enrolment {
+            opened_by,
+            salt: BASE64_STANDARD.encode(salt),
+            wrapped: BASE64_STANDARD.encode(wrapped),
+        });
+        Ok(())
+    }
+
+    /// Unwraps the root key. Takes as long as a derivation, so it belongs on a worker thread.
+    pub(crate) fn open(&self, opener: &Opener) -> Result<RootKey, HeaderError> {
+        let find = |passphrase: bool| {
+            self.enrolments.iter().find(|e| matches!(e.opened_by, OpenedBy::Passphrase(_)) == passphrase)
+        };
+        let (enrolment, what) = match opener {
+            Opener::Passphrase(_) => (find(true).ok_or(HeaderError::NotEnrolled("passphrase"))?, "the passphrase"),
+            Opener::KeyFile(_) | Opener::Remembered => {
+                (find(false).ok_or(HeaderError::NotEnrolled("key file"))?, "the key file")
+            }
+        };
+        let salt = decode(&enrolment.salt)?.try_into().map_err(|_| HeaderError::Damaged)?;
+        let key = match (opener, &enrolment.opened_by) {
+            (Opener::Passphrase(text), OpenedBy::Passphrase(cost)) => {
+                derive_from_passphrase(text.expose().as_bytes(), &salt, *cost)?
+            }
+            (Opener::KeyFile(path), _) | (Opener::Remembered, OpenedBy::KeyFile(path)) => {
+                derive_from_key_file(&read_key_file(path)?, &salt)?
+            }
+            _ => return Err(HeaderError::Damaged),
+        };
+        let wrapped = decode(&enrolment.wrapped)?;
+        RootKey::unwrap(&wrapped, &key, &bound(&enrolment.opened_by, &salt))
+            .map_err(|_| HeaderError::WrongKey(what))
+    }
+}
+
+fn decode(text: &str) -> Result<Vec<u8>, HeaderError> {
+    BASE64_STANDARD.decode(text).map_err(|_| HeaderError::Damaged)
+}
+
+/// What a wrapped key is bound to. A key file may move, so its path is not part of it.
+fn bound(opened_by: &OpenedBy, salt: &[u8; KEY_LEN]) -> Vec<u8> {
+    let mut words = match opened_by {
+        OpenedBy::Passphrase(cost) => {
+            format!("bursar v{VERSION} argon2id {} {} {} ", cost.memory_kib, cost.passes, cost.lanes)
+        }
+        OpenedBy::KeyFile(_) => format!("bursar v{VERSION} key file "),
+    }
+    .into_bytes();
+    words.extend_from_slice(salt);
+    words
+}
+
+/// Makes a key file with 256 random bits as hex, unless there is one. On disk when it returns.
+fn make_key_file(path: &Path) -> io::Result<()> {
+    let mut file = match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+        file => file?,
+    };
+    let random: Zeroizing<[u8; KEY_LEN]> = Zeroizing::new(crypto::generate().map_err(io::Error::other)?);
+    let mut text = Zeroizing::new(String::with_capacity(2 * KEY_LEN + 1));
+    for byte in *random {
+        for nibble in [byte >> 4, byte & 15] {
+            text.push(char::from_digit(u32::from(nibble), 16).unwrap_or('0'));
+        }
+    }
+    text.push('\n');
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    if let Some(directory) = path.parent() {
+        File::open(directory)?.sync_all()?;
+    }
+    Ok(())
+}
+
+/// Reads a key file, its trailing white space apart.
+fn read_key_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, HeaderError> {
+    let refuse = |reason: String| HeaderError::KeyFile { path: path.to_owned(), reason };
+    let file = File::open(path).map_err(|error| key_file_fault(path, &error))?;
+    let about = file.metadata().map_err(|error| key_file_fault(path, &error))?;
+    if about.permissions().mode() & 0o077 != 0 {
+        return Err(refuse("others may read or write it; chmod 600 mends that".into()));
+    }
+    // room for all that may come, so that no reallocation leaves a copy behind
+    let mut content = Zeroizing::new(Vec::with_capacity(KEY_FILE_MAX + 1));
+    file.take(KEY_FILE_MAX as u64 + 1)
+        .read_to_end(&mut content)
+        .map_err(|error| key_file_fault(path, &error))?;
+    if content.len() > KEY_FILE_MAX {
+        return Err(refuse(format!("it has more than {KEY_FILE_MAX} bytes")));
+    }
+    let length = content.trim_ascii_end().len();
+    if length < KEY_FILE_MIN {
+        return Err(refuse(format!("it has under {KEY_FILE_MIN} bytes, too few for a key")));
+    }
+    content.truncate(length);
+    Ok(content)
+}
+
+fn key_file_fault(path: &Path, error: &io::Error) -> HeaderError {
+    HeaderError::KeyFile { path: path.to_owned(), reason: error.kind().to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn with_key_file(path: &Path) -> (Header, RootKey) {
+        let root = RootKey::generate().unwrap();
+        let mut header = Header::new();
+        header.enrol_key_file(path, &root).unwrap();
+        (header, root)
+    }
+
+    #[test]
+    fn a_key_file_is_made_private_and_opens_after_it_moved() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("key");
+        let (header, _) = with_key_file(&path);
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        let header = Header::read(&header.write().unwrap()).unwrap();
+        assert!(header.open(&Opener::Remembered).is_ok());
+        let moved = dir.path().join("moved");
+        std::fs::rename(&path, &moved).unwrap();
+        assert!(matches!(header.open(&Opener::Remembered), Err(HeaderError::KeyFile { .. })));
+        assert!(header.open(&Opener::KeyFile(moved)).is_ok());
+    }
+
+    #[test]
+    fn a_passphrase_opens_and_another_does_not() {
+        let root = RootKey::generate().unwrap();
+        let mut header = Header::new();
+        header.enrol_passphrase(&Sensitive::new("correct horse".into()), &root).unwrap();
+        assert!(header.open(&Opener::Passphrase(Sensitive::new("correct horse".into()).into())).is_ok());
+        let wrong = header.open(&Opener::Passphrase(Sensitive::new("correct house".into()).into()));
+        assert!(matches!(wrong, Err(HeaderError::WrongKey("the passphrase"))));
+        assert!(matches!(header.open(&Opener::Remembered), Err(HeaderError::NotEnrolled("key file"))));
+        for length in [PASSPHRASE_MIN - 1, PASSPHRASE_MAX + 1] {
+            let refused = header.enrol_passphrase(&Sensitive::new("x".repeat(length)), &root);
+            assert!(matches!(refused, Err(HeaderError::PassphraseLength)));
+        }
+    }
+
+    #[test]
+    fn a_key_file_that_others_may_read_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("key");
+        let (header, _) = with_key_file(&path);
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
+        let refused = header.open(&Opener::Remembered).err().unwrap().to_string();
+        assert!(refused.ends_with("others may read or write it; chmod 600 mends that"), "{refused}");
+    }
+
+    #[test]
+    fn a_key_file_of_the_wrong_size_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        for size in [0, KEY_FILE_MIN - 1, KEY_FILE_MAX + 1] {
+            let path = dir.path().join(size.to_string());
+            std::fs::write(&path, "k".repeat(size)).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+            assert!(matches!(read_key_file(&path), Err(HeaderError::KeyFile { .. })), "{size}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn rubbish_is_no_header(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            prop_assert!(Header::read(&bytes).is_err());
+        }
+    }
+}

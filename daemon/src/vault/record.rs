@@ -1,0 +1,225 @@
+//! What records look like on disk: a version byte, then bincode, fixed integers, no trailing bytes.
+//!
+//! A struct per version; an added field is a new version, and old ones keep decoding. Only authenticated
+//! bytes come here. Words are stored as numbers of their own, so that renaming one never changes a store.
+
+use crate::exchange::Cause;
+use crate::vault::crypto::Tag;
+use crate::vault::store::{Id, RECORD_MAX};
+use bincode::Options as _;
+use bursar_proto::kind::{ExchangePolicy, RefreshStatus, SecretType, Stage, Status};
+use bursar_proto::time::Timestamp;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+/// A record that this version cannot read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a record has a form that this version does not know")]
+pub(crate) struct UnknownForm;
+
+/// An organization.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct OrganizationV1 {
+    pub(crate) name: String,
+    pub(crate) created_at: i64,
+}
+
+/// An environment.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct EnvironmentV1 {
+    pub(crate) organization: Id,
+    pub(crate) name: String,
+    pub(crate) stage: u8,
+    pub(crate) created_at: i64,
+}
+
+/// A secret's attributes. The tags name the one version of its credentials and artifact that belong to it.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SecretV1 {
+    pub(crate) organization: Id,
+    pub(crate) name: String,
+    pub(crate) kind: u8,
+    pub(crate) environment: Option<Id>,
+    pub(crate) policy: Option<u8>,
+    pub(crate) status: u8,
+    pub(crate) status_details: Option<String>,
+    pub(crate) active: bool,
+    pub(crate) created_at: i64,
+    pub(crate) updated_at: i64,
+    pub(crate) activated_at: Option<i64>,
+    pub(crate) expires_at: Option<i64>,
+    pub(crate) refresh_at: Option<i64>,
+    pub(crate) refresh_status: Option<u8>,
+    pub(crate) refresh_status_details: Option<String>,
+    pub(crate) failed_attempts: u8,
+    pub(crate) last_attempt_at: Option<i64>,
+    pub(crate) last_failure: Option<u8>,
+    pub(crate) expiration_date: Option<i64>,
+    pub(crate) revision: u64,
+    pub(crate) credentials_tag: Tag,
+    pub(crate) artifact_tag: Option<Tag>,
+}
+
+/// Count and digest of the records of organizations, environments and secrets.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ManifestV1 {
+    pub(crate) generation: u64,
+    pub(crate) records: u64,
+    pub(crate) sum: u128,
+}
+
+/// A form of a record with its version.
+pub(crate) trait Versioned: Serialize + DeserializeOwned {
+    /// The byte that leads it.
+    const VERSION: u8 = 1;
+}
+impl Versioned for OrganizationV1 {}
+impl Versioned for EnvironmentV1 {}
+impl Versioned for SecretV1 {}
+impl Versioned for ManifestV1 {}
+
+fn options() -> impl bincode::Options {
+    bincode::DefaultOptions::new().with_fixint_encoding().with_limit(RECORD_MAX as u64).reject_trailing_bytes()
+}
+
+/// A record's bytes, version first.
+pub(crate) fn encode<T: Versioned>(record: &T) -> Result<Zeroizing<Vec<u8>>, UnknownForm> {
+    let mut bytes = Zeroizing::new(Vec::with_capacity(256));
+    bytes.push(T::VERSION);
+    options().serialize_into(&mut *bytes, record).map_err(|_| UnknownForm)?;
+    Ok(bytes)
+}
+
+/// Reads a record of the present version.
+pub(crate) fn decode<T: Versioned>(bytes: &[u8]) -> Result<T, UnknownForm> {
+    match bytes.split_first() {
+        Some((version, rest)) if *version == T::VERSION => options().deserialize(rest).map_err(|_| UnknownForm),
+        _ => Err(UnknownForm),
+    }
+}
+
+/// The version byte of credentials, which are JSON after it.
+const CREDENTIALS_VERSION: u8 = 1;
+
+/// Credentials as their record.
+pub(crate) fn encode_credentials(json: &str) -> Zeroizing<Vec<u8>> {
+    let mut bytes = Zeroizing::new(Vec::with_capacity(json.len() + 1));
+    bytes.push(CREDENTIALS_VERSION);
+    bytes.extend_from_slice(json.as_bytes());
+    bytes
+}
+
+/// The JSON of credentials.
+pub(crate) fn decode_credentials(bytes: &[u8]) -> Result<&str, UnknownForm> {
+    match bytes.split_first() {
+        Some((&CREDENTIALS_VERSION, json)) => std::str::from_utf8(json).map_err(|_| UnknownForm),
+        _ => Err(UnknownForm),
+    }
+}
+
+/// The version byte of artifacts: then the second in which it ends (8 bytes, little-endian, `i64::MAX` for
+/// never), then the members of the reply, escaped already, `expires_at` the last of them.
+const ARTIFACT_VERSION: u8 = 1;
+
+/// An artifact as its record. `members` is JSON without its braces.
+pub(crate) fn encode_artifact(expires_at: Option<Timestamp>, members: &[u8]) -> Zeroizing<Vec<u8>> {
+    let text = expires_at.map_or_else(|| "null".to_owned(), |time| format!("\"{time}\""));
+    let mut bytes = Zeroizing::new(Vec::with_capacity(members.len() + text.len() + 32));
+    bytes.push(ARTIFACT_VERSION);
+    bytes.extend_from_slice(&expires_at.map_or(i64::MAX, Timestamp::seconds).to_le_bytes());
+    bytes.extend_from_slice(members);
+    bytes.extend_from_slice(b",\"expires_at\":");
+    bytes.extend_from_slice(text.as_bytes());
+    bytes
+}
+
+/// When an artifact ends (`None` for never), and the members of the reply.
+pub(crate) fn decode_artifact(bytes: &[u8]) -> Result<(Option<Timestamp>, &[u8]), UnknownForm> {
+    let (version, rest) = bytes.split_first().ok_or(UnknownForm)?;
+    let (expires_at, members) = rest.split_first_chunk().ok_or(UnknownForm)?;
+    if *version != ARTIFACT_VERSION {
+        return Err(UnknownForm);
+    }
+    let expires_at = i64::from_le_bytes(*expires_at);
+    Ok(((expires_at != i64::MAX).then(|| Timestamp::from_seconds(expires_at)), members))
+}
+
+macro_rules! numbers {
+    ($($word:ty as $to:ident, $from:ident { $($variant:ident = $number:literal),+ $(,)? })+) => {$(
+        #[doc = "The number of a word on disk."]
+        pub(crate) fn $to(word: $word) -> u8 {
+            match word { $(<$word>::$variant => $number),+ }
+        }
+        #[doc = "The word of a number on disk."]
+        pub(crate) fn $from(number: u8) -> Result<$word, UnknownForm> {
+            match number { $($number => Ok(<$word>::$variant),)+ _ => Err(UnknownForm) }
+        }
+    )+};
+}
+numbers! {
+    SecretType as kind_number, kind_of {
+        ClientCredentialsGrant = 1, Jwt = 2, Google = 3, SimpleHttp = 4, Token = 5, ApiKey = 6,
+        BearerToken = 7, ClientCredentials = 8, Certificate = 9, KeyValue = 10,
+    }
+    Stage as stage_number, stage_of { Development = 1, Staging = 2, Production = 3 }
+    Status as status_number, status_of { Pending = 1, Succeeded = 2, Failed = 3, ManualAuthorization = 4 }
+    RefreshStatus as refresh_number, refresh_of { Succeeded = 1, Failed = 2 }
+    ExchangePolicy as policy_number, policy_of { Standard = 1, ShortLived = 2 }
+    Cause as cause_number, cause_of { Unreachable = 1, Transient = 2, Permanent = 3 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The bytes that version 1 has always written: a store of that version must stay readable.
+    const ENVIRONMENT_V1: &str = "010303030303030303030303030303030307000000000000007374616769\
+                                  6e67024000000000000000";
+
+    fn hex(bytes: &[u8]) -> String {
+        use std::fmt::Write as _;
+        bytes.iter().fold(String::new(), |mut text, byte| {
+            write!(text, "{byte:02x}").unwrap();
+            text
+        })
+    }
+
+    #[test]
+    fn version_1_is_written_as_it_always_was() {
+        let record = EnvironmentV1 { organization: [3; 16], name: "staging".into(), stage: 2, created_at: 64 };
+        assert_eq!(hex(&encode(&record).unwrap()), ENVIRONMENT_V1.replace(' ', ""));
+        assert_eq!(decode::<EnvironmentV1>(&encode(&record).unwrap()), Ok(record));
+    }
+
+    #[test]
+    fn another_version_is_refused() {
+        let mut bytes = encode(&OrganizationV1 { name: "acme".into(), created_at: 1 }).unwrap();
+        bytes[0] = 2;
+        assert_eq!(decode::<OrganizationV1>(&bytes), Err(UnknownForm));
+        bytes[0] = 1;
+        bytes.push(0);
+        assert_eq!(decode::<OrganizationV1>(&bytes), Err(UnknownForm));
+    }
+
+    #[test]
+    fn every_word_has_its_number() {
+        for kind in SecretType::ALL {
+            assert_eq!(kind_of(kind_number(*kind)), Ok(*kind));
+        }
+        for status in Status::ALL {
+            assert_eq!(status_of(status_number(*status)), Ok(*status));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn rubbish_decodes_to_an_error_or_a_record_but_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+            drop(decode::<SecretV1>(&bytes));
+            drop(decode::<ManifestV1>(&bytes));
+            let _ = decode_artifact(&bytes);
+            let _ = decode_credentials(&bytes);
+        }
+    }
+}

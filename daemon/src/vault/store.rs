@@ -1,0 +1,494 @@
+//! Sealed bytes at rest, in sled. It never sees a key or a plaintext, and nothing above it names sled.
+//!
+//! One commit path: a batch is queued in the order in which it was asked for; one thread applies what waits,
+//! flushes, runs `syncfs` (sled's flush alone does not reach the disk), and only then answers all of it.
+//! Until then reads see the queued bytes, so memory and store agree.
+
+use crate::vault::crypto::ID_LEN;
+use std::collections::HashMap;
+use std::fs::File;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use tokio::sync::oneshot;
+
+/// The largest sealed record, in bytes: sled leaks disk for values over 128 KiB, so records keep well below.
+pub(crate) const RECORD_MAX: usize = 64 * 1024;
+
+/// sled's page cache, in bytes. The kernel's own cache stands behind it.
+const CACHE: u64 = 8 * 1024 * 1024;
+
+/// Free disk below which writes are refused, in bytes: sled writes segments of 512 KiB, and cannot mend a
+/// write that the disk broke off.
+pub(crate) const FREE_MIN: u64 = 8 * 1024 * 1024;
+
+/// How many waiting batches share one flush: a bound for the memory that one commit takes.
+const SHARED_MAX: usize = 1_024;
+
+/// What a record is. The byte leads its key, so a stolen store shows how many there are of each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Kind {
+    /// How the root key is wrapped; the one record in clear.
+    Header,
+    /// Count and digest of the small records.
+    Manifest,
+    /// An organization.
+    Organization,
+    /// An environment.
+    Environment,
+    /// A secret's attributes.
+    Secret,
+    /// A secret's credentials.
+    Credentials,
+    /// A secret's artifact.
+    Artifact,
+}
+
+impl Kind {
+    /// The kinds that are sealed, each under its own key.
+    pub(crate) const SEALED: [Self; 6] =
+        [Self::Manifest, Self::Organization, Self::Environment, Self::Secret, Self::Credentials, Self::Artifact];
+
+    /// The place of this kind's key among the sealed ones; the header has none and takes the manifest's.
+    pub(crate) const fn place(self) -> usize {
+        match self {
+            Self::Header | Self::Manifest => 0,
+            Self::Organization => 1,
+            Self::Environment => 2,
+            Self::Secret => 3,
+            Self::Credentials => 4,
+            Self::Artifact => 5,
+        }
+    }
+
+    /// The byte that leads the key.
+    pub(crate) const fn byte(self) -> u8 {
+        match self {
+            Self::Header => b'H',
+            Self::Manifest => b'M',
+            Self::Organization => b'O',
+            Self::Environment => b'E',
+            Self::Secret => b'S',
+            Self::Credentials => b'C',
+            Self::Artifact => b'A',
+        }
+    }
+
+    /// The label under which the kind's key is derived.
+    pub(crate) const fn label(self) -> &'static [u8] {
+        match self {
+            Self::Header => b"header",
+            Self::Manifest => b"manifest",
+            Self::Organization => b"organization",
+            Self::Environment => b"environment",
+            Self::Secret => b"secret",
+            Self::Credentials => b"credentials",
+            Self::Artifact => b"artifact",
+        }
+    }
+
+    fn from_byte(byte: u8) -> Option<Self> {
+        if byte == Self::Header.byte() {
+            return Some(Self::Header);
+        }
+        Self::SEALED.into_iter().find(|kind| kind.byte() == byte)
+    }
+}
+
+/// A random id.
+pub(crate) type Id = [u8; ID_LEN];
+
+/// A record's place: kind and id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Key {
+    kind: Kind,
+    bytes: [u8; 1 + ID_LEN],
+}
+
+impl Key {
+    /// The header's place.
+    pub(crate) const HEADER: Self = Self::new(Kind::Header, [0; ID_LEN]);
+    /// The manifest's place.
+    pub(crate) const MANIFEST: Self = Self::new(Kind::Manifest, [0; ID_LEN]);
+
+    pub(crate) const fn new(kind: Kind, id: Id) -> Self {
+        let mut bytes = [0; 1 + ID_LEN];
+        bytes[0] = kind.byte();
+        let mut at = 0;
+        while at < ID_LEN {
+            bytes[at + 1] = id[at];
+            at += 1;
+        }
+        Self { kind, bytes }
+    }
+
+    /// Reads a key from a store or a backup.
+    pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
+        let bytes: [u8; 1 + ID_LEN] = bytes.try_into().ok()?;
+        Some(Self { kind: Kind::from_byte(bytes[0])?, bytes })
+    }
+
+    pub(crate) fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    pub(crate) fn id(&self) -> Id {
+        let mut id = [0; ID_LEN];
+        id.copy_from_slice(&self.bytes[1..]);
+        id
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// Sealed bytes as the store hands them out; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Sealed(sled::IVec);
+
+impl std::ops::Deref for Sealed {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl From<Vec<u8>> for Sealed {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(bytes.into())
+    }
+}
+
+/// Changes that reach the disk together or not at all. `None` deletes.
+pub(crate) type Batch = Vec<(Key, Option<Sealed>)>;
+
+/// Why the store does not serve.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum StoreError {
+    /// Another daemon has it open.
+    #[error("another process has the store open")]
+    InUse,
+    /// The disk has too little room.
+    #[error("the disk has {} KiB left, and a write needs {} KiB", free / 1024, FREE_MIN / 1024)]
+    DiskFull {
+        /// Bytes that are left.
+        free: u64,
+    },
+    /// The file system takes no writes.
+    #[error("the file system is read-only")]
+    ReadOnly,
+    /// A write failed; the store has to be opened anew.
+    #[error("the disk failed: {0}")]
+    Disk(String),
+    /// sled cannot read its own files.
+    #[error("the store's files are damaged")]
+    Damaged,
+    /// A record over [`RECORD_MAX`].
+    #[error("a record would have {0} bytes, and {RECORD_MAX} is the most")]
+    TooLarge(usize),
+}
+
+/// An open store.
+pub(crate) struct Store {
+    tree: sled::Tree,
+    directory: PathBuf,
+    queued: Arc<Mutex<Queued>>,
+    failed: Arc<AtomicBool>,
+    commits: Option<mpsc::Sender<Commit>>,
+    committer: Option<std::thread::JoinHandle<()>>,
+    // dropped after the tree: closing it lets go of the lock
+    _db: sled::Db,
+}
+
+/// What was asked for and is not applied yet: the newest bytes of each key, with the number of their batch.
+#[derive(Default)]
+struct Queued {
+    newest: HashMap<Key, (u64, Option<Sealed>)>,
+    batches: u64,
+}
+
+struct Commit {
+    number: u64,
+    batch: Batch,
+    done: oneshot::Sender<Result<(), StoreError>>,
+}
+
+/// The promise of a commit: it comes when the batch is on the disk.
+pub(crate) struct Committed(oneshot::Receiver<Result<(), StoreError>>);
+
+impl Committed {
+    /// Waits until the batch is durable.
+    pub(crate) async fn durable(self) -> Result<(), StoreError> {
+        self.0.await.unwrap_or_else(|_| Err(StoreError::Disk("the writer stopped".into())))
+    }
+
+    /// The same, for a thread that may block.
+    pub(crate) fn durable_blocking(self) -> Result<(), StoreError> {
+        self.0.blocking_recv().unwrap_or_else(|_| Err(StoreError::Disk("the writer stopped".into())))
+    }
+}
+
+impl Store {
+    /// Opens the store in `directory`, made 0700 if absent. The process has set its umask.
+    pub(crate) fn open(directory: &Path) -> Result<Self, StoreError> {
+        make_private(directory).map_err(|error| disk(&error))?;
+        remove_unfinished_snapshots(directory).map_err(|error| disk(&error))?;
+        let config = sled::Config::new().path(directory).cache_capacity(CACHE).flush_every_ms(None);
+        // a damaged store may panic inside sled instead of failing
+        let db = catch_unwind(AssertUnwindSafe(|| config.open()))
+            .map_err(|_| StoreError::Damaged)?
+            .map_err(|error| describe(&error))?;
+        let tree: sled::Tree = (*db).clone();
+        let queued = Arc::new(Mutex::new(Queued::default()));
+        let failed = Arc::new(AtomicBool::new(false));
+        let (commits, waiting) = mpsc::channel();
+        let root = File::open(directory).map_err(|error| disk(&error))?;
+        let writer = Committer { tree: tree.clone(), root, queued: queued.clone(), failed: failed.clone() };
+        let committer = std::thread::Builder::new()
+            .name("commit".into())
+            .spawn(move || writer.run(&waiting))
+            .map_err(|error| disk(&error))?;
+        let directory = directory.to_owned();
+        Ok(Self { tree, directory, queued, failed, commits: Some(commits), committer: Some(committer), _db: db })
+    }
+
+    /// Whether a write would be taken now.
+    pub(crate) fn writable(&self) -> Result<(), StoreError> {
+        if self.failed.load(Ordering::Acquire) {
+            return Err(StoreError::Disk("an earlier write failed".into()));
+        }
+        room_at(&self.directory)
+    }
+
+    /// Queues a batch; batches become durable in the order of these calls.
+    pub(crate) fn commit(&self, batch: Batch) -> Committed {
+        let (done, receiver) = oneshot::channel();
+        let mut queued = lock(&self.queued);
+        queued.batches += 1;
+        let number = queued.batches;
+        for (key, value) in &batch {
+            queued.newest.insert(*key, (number, value.clone()));
+        }
+        let commit = Commit { number, batch, done };
+        // under the lock, so that the order of numbers is the order of commits; a stopped writer drops `done`
+        if let Some(commits) = &self.commits {
+            drop(commits.send(commit));
+        }
+        Committed(receiver)
+    }
+
+    /// The newest bytes at `key`.
+    pub(crate) fn get(&self, key: &Key) -> Result<Option<Sealed>, StoreError> {
+        {
+            let queued = lock(&self.queued);
+            if let Some((_, value)) = queued.newest.get(key) {
+                return Ok(value.clone());
+            }
+        }
+        Ok(self.tree.get(key.bytes()).map_err(|error| describe(&error))?.map(Sealed))
+    }
+
+    /// Visits all records of `kind`; what is queued and not applied yet is not among them.
+    pub(crate) fn scan(&self, kind: Kind, mut visit: impl FnMut(Key, Sealed)) -> Result<(), StoreError> {
+        for entry in self.tree.scan_prefix([kind.byte()]) {
+            let (key, value) = entry.map_err(|error| describe(&error))?;
+            if let Some(key) = Key::read(&key) {
+                visit(key, Sealed(value));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.commits = None;
+        if let Some(committer) = self.committer.take() {
+            // a writer that panicked has answered nobody, and everybody was told so
+            drop(committer.join());
+        }
+    }
+}
+
+/// The one thread that writes.
+struct Committer {
+    tree: sled::Tree,
+    root: File,
+    queued: Arc<Mutex<Queued>>,
+    failed: Arc<AtomicBool>,
+}
+
+impl Committer {
+    fn run(self, waiting: &mpsc::Receiver<Commit>) {
+        while let Ok(first) = waiting.recv() {
+            let mut shared = vec![first];
+            while shared.len() < SHARED_MAX {
+                match waiting.try_recv() {
+                    Ok(next) => shared.push(next),
+                    Err(_) => break,
+                }
+            }
+            let outcome = if self.failed.load(Ordering::Acquire) {
+                Err(StoreError::Disk("an earlier write failed".into()))
+            } else {
+                catch_unwind(AssertUnwindSafe(|| self.write(&shared)))
+                    .unwrap_or_else(|_| Err(StoreError::Disk("the store stopped in the middle of a write".into())))
+            };
+            if outcome.is_err() {
+                self.failed.store(true, Ordering::Release);
+            }
+            self.forget(&shared);
+            for commit in shared {
+                // nobody may be waiting any more
+                drop(commit.done.send(outcome.clone()));
+            }
+        }
+    }
+
+    fn write(&self, shared: &[Commit]) -> Result<(), StoreError> {
+        let mut batch = sled::Batch::default();
+        for (key, value) in shared.iter().flat_map(|commit| &commit.batch) {
+            match value {
+                Some(Sealed(bytes)) => batch.insert(key.bytes(), bytes.clone()),
+                None => batch.remove(key.bytes()),
+            }
+        }
+        self.tree.apply_batch(batch).map_err(|error| describe(&error))?;
+        self.tree.flush().map_err(|error| describe(&error))?;
+        rustix::fs::syncfs(&self.root).map_err(|error| StoreError::Disk(error.kind().to_string()))
+    }
+
+    /// Drops from the queue what these commits applied, unless something newer waits.
+    fn forget(&self, shared: &[Commit]) {
+        let mut queued = lock(&self.queued);
+        for commit in shared {
+            for (key, _) in &commit.batch {
+                if queued.newest.get(key).is_some_and(|(number, _)| *number <= commit.number) {
+                    queued.newest.remove(key);
+                }
+            }
+        }
+        if queued.newest.is_empty() && queued.newest.capacity() > SHARED_MAX {
+            queued.newest.shrink_to_fit();
+        }
+    }
+}
+
+/// Whether the file system of `directory` would take a write.
+pub(crate) fn room_at(directory: &Path) -> Result<(), StoreError> {
+    let system = rustix::fs::statvfs(directory).map_err(|error| StoreError::Disk(error.kind().to_string()))?;
+    if system.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY) {
+        return Err(StoreError::ReadOnly);
+    }
+    let free = system.f_bavail.saturating_mul(system.f_frsize);
+    if free < FREE_MIN { Err(StoreError::DiskFull { free }) } else { Ok(()) }
+}
+
+/// Makes `directory` and what leads to it, 0700 where it was absent.
+pub(crate) fn make_private(directory: &Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)
+}
+
+/// A snapshot that sled did not finish makes every later open fail, and holds no key that is not in the log.
+fn remove_unfinished_snapshots(directory: &Path) -> io::Result<()> {
+    for entry in std::fs::read_dir(directory)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with("snap.") && name.ends_with(".generating") {
+            tracing::warn!("removed a snapshot that was not finished");
+            std::fs::remove_file(entry.path())?;
+            File::open(directory)?.sync_all()?;
+        }
+    }
+    Ok(())
+}
+
+fn disk(error: &io::Error) -> StoreError {
+    StoreError::Disk(error.kind().to_string())
+}
+
+/// sled's errors as ours; their texts name no key or value.
+fn describe(error: &sled::Error) -> StoreError {
+    match error {
+        sled::Error::Io(io) if io.kind() == io::ErrorKind::WouldBlock => StoreError::InUse,
+        // sled wraps the failed lock into an untyped error
+        sled::Error::Io(io) if io.to_string().contains("could not acquire lock") => StoreError::InUse,
+        sled::Error::Io(io) => disk(io),
+        sled::Error::Corruption { .. } => StoreError::Damaged,
+        _ => StoreError::Disk("the store reports a fault of its own".into()),
+    }
+}
+
+/// A poisoned lock guards plain maps that every change leaves whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(n: u8) -> Key {
+        Key::new(Kind::Secret, [n; ID_LEN])
+    }
+
+    fn put(n: u8, bytes: &[u8]) -> Batch {
+        vec![(key(n), Some(Sealed::from(bytes.to_vec())))]
+    }
+
+    #[test]
+    fn what_was_committed_is_there_after_reopening() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        store.commit(put(1, b"one")).durable_blocking().unwrap();
+        store.commit(vec![(key(1), None), (key(2), Some(Sealed::from(b"two".to_vec())))]).durable_blocking().unwrap();
+        drop(store);
+        let store = Store::open(dir.path()).unwrap();
+        assert!(store.get(&key(1)).unwrap().is_none());
+        assert_eq!(&*store.get(&key(2)).unwrap().unwrap(), b"two");
+    }
+
+    #[test]
+    fn a_queued_batch_is_read_before_it_is_durable() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let waiting: Vec<_> = (0..50).map(|n| store.commit(put(3, &[n]))).collect();
+        assert_eq!(&*store.get(&key(3)).unwrap().unwrap(), [49]);
+        for committed in waiting {
+            committed.durable_blocking().unwrap();
+        }
+        assert_eq!(&*store.get(&key(3)).unwrap().unwrap(), [49]);
+        assert!(lock(&store.queued).newest.is_empty());
+    }
+
+    #[test]
+    fn a_second_opener_is_told_that_the_store_is_in_use() {
+        let dir = tempfile::tempdir().unwrap();
+        let _first = Store::open(dir.path()).unwrap();
+        assert_eq!(Store::open(dir.path()).err(), Some(StoreError::InUse));
+    }
+
+    #[test]
+    fn an_unfinished_snapshot_does_not_keep_the_store_shut() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(Store::open(dir.path()).unwrap());
+        let unfinished = dir.path().join("snap.00000000000000FF.generating");
+        std::fs::write(&unfinished, b"half").unwrap();
+        drop(Store::open(dir.path()).unwrap());
+        assert!(!unfinished.exists());
+    }
+
+    #[test]
+    fn files_that_are_no_store_fail_in_words() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("conf"), b"rubbish").unwrap();
+        std::fs::write(dir.path().join("db"), vec![0xA5; 4096]).unwrap();
+        let refused = Store::open(dir.path()).err();
+        assert!(matches!(refused, Some(StoreError::Damaged | StoreError::Disk(_))), "{refused:?}");
+    }
+}

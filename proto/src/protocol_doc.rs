@@ -1,0 +1,397 @@
+//! Holds `docs/protocol.md` to the code: nothing that it says may be wrong, and nothing may be missing.
+//!
+//! Each test reads the document anew, collects every fault, and fails with all of them and, where it can, with
+//! the line that should stand there. It knows the document's shape (headings, tables, `→` and `←` lines) and
+//! nothing of the daemon.
+
+use crate::call::{self, Call, Method};
+use crate::error::{ErrorName, WireError};
+use crate::frame::{ID_MAX, REPLY_MAX, REQUEST_MAX, Request};
+use crate::kind::{
+    Change, ExchangePolicy, Field, RefreshStatus, SecretType, Shape, Stage, Status, VaultState,
+};
+use crate::{name, reply, socket};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
+
+const DOCUMENT: &str = include_str!("../../docs/protocol.md");
+const NOTIFICATIONS: [&str; 2] = ["artifact.changed", "artifact.missed"];
+
+/// The part of the document under one heading of the second or third level.
+struct Section {
+    title: &'static str,
+    lines: Vec<&'static str>,
+}
+
+fn sections() -> Vec<Section> {
+    let mut sections = Vec::new();
+    for line in DOCUMENT.lines() {
+        if let Some(title) = line.strip_prefix("### ").or_else(|| line.strip_prefix("## ")) {
+            sections.push(Section { title, lines: Vec::new() });
+        } else if let Some(section) = sections.last_mut() {
+            section.lines.push(line);
+        }
+    }
+    sections
+}
+
+fn section(title: &str) -> Section {
+    sections().into_iter().find(|s| s.title == title).unwrap_or_else(|| panic!("no heading: {title}"))
+}
+
+impl Section {
+    /// The name of the method or notification that this section describes.
+    fn code_title(&self) -> Option<&'static str> {
+        self.title.strip_prefix('`')?.strip_suffix('`')
+    }
+
+    /// The rows of all its tables, heads apart, as they stand.
+    fn rows(&self) -> Vec<&'static str> {
+        let is_row = |line: &str| line.starts_with('|');
+        let mut rows = Vec::new();
+        for (at, line) in self.lines.iter().enumerate() {
+            let is_head = at == 0 || !is_row(self.lines[at - 1]);
+            if is_row(line) && !is_head && !line.starts_with("|---") {
+                rows.push(*line);
+            }
+        }
+        rows
+    }
+
+    /// The first column of its tables without its backticks, and whether the third says `yes`.
+    fn fields(&self) -> BTreeMap<&'static str, bool> {
+        let cell = |row: &'static str, at| row.split('|').nth(at).unwrap_or_default().trim();
+        self.rows().into_iter().map(|row| (cell(row, 1).trim_matches('`'), cell(row, 3) == "yes")).collect()
+    }
+
+    /// The rest of its line `- LABEL: …`.
+    fn item(&self, label: &str) -> Option<&'static str> {
+        self.lines.iter().find_map(|line| line.strip_prefix("- ")?.strip_prefix(label)?.strip_prefix(": "))
+    }
+
+    fn requests(&self) -> Vec<&'static str> {
+        self.lines.iter().filter_map(|line| line.strip_prefix("→ ")).collect()
+    }
+
+    fn answers(&self) -> Vec<&'static str> {
+        self.lines.iter().filter_map(|line| line.strip_prefix("← ")).collect()
+    }
+}
+
+/// What is wrong; it fails at its end, with all of it.
+#[derive(Default)]
+struct Faults(BTreeSet<String>);
+
+impl Faults {
+    fn add(&mut self, title: &str, fault: impl AsRef<str>) {
+        self.0.insert(format!("{title}: {}", fault.as_ref()));
+    }
+
+    /// Both sets must be the same.
+    fn compare(&mut self, title: &str, documented: &BTreeSet<String>, coded: &BTreeSet<String>) {
+        for missing in coded.difference(documented) {
+            self.add(title, format!("lacks  {missing}"));
+        }
+        for unknown in documented.difference(coded) {
+            self.add(title, format!("has, unlike the code,  {unknown}"));
+        }
+    }
+
+    fn finish(self) {
+        let faults: Vec<_> = self.0.into_iter().collect();
+        assert!(faults.is_empty(), "docs/protocol.md differs from the code:\n{}\n", faults.join("\n"));
+    }
+}
+
+fn texts<T: ToString>(items: impl IntoIterator<Item = T>) -> BTreeSet<String> {
+    items.into_iter().map(|item| item.to_string()).collect()
+}
+
+/// The fields of the struct that stands at `depth` in a pretty `Debug`: the one place that lists them all,
+/// present or not. (`Debug` writes `r#type` as `type`.)
+fn debug_fields(value: &impl Debug, depth: usize) -> BTreeSet<String> {
+    let indent = " ".repeat(4 * depth);
+    let field = |line: &str| {
+        let (name, _) = line.strip_prefix(&indent)?.split_once(": ")?;
+        name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_').then(|| name.to_owned())
+    };
+    format!("{value:#?}").lines().filter_map(field).collect()
+}
+
+fn members(value: &Value) -> BTreeSet<String> {
+    value.as_object().map(|object| texts(object.keys())).unwrap_or_default()
+}
+
+/// Reads `json` as `T` and compares the members of its object, or of each object in its list.
+fn check_object<T: DeserializeOwned + Debug>(json: &Value, is_list: bool) -> Result<(), String> {
+    // the error's text is of the document, so it may be shown
+    let read: T = serde_json::from_value(json.clone()).map_err(|error| error.to_string())?;
+    let coded = debug_fields(&read, if is_list { 2 } else { 1 });
+    let empty = Vec::new();
+    let items = if is_list { json.as_array().unwrap_or(&empty) } else { std::slice::from_ref(json) };
+    if is_list && items.is_empty() {
+        return Err("the example is an empty list".to_owned());
+    }
+    match items.iter().map(members).find(|documented| *documented != coded) {
+        None => Ok(()),
+        Some(documented) => Err(format!("the example has {documented:?}, the code {coded:?}")),
+    }
+}
+
+/// Checks a result against the reply of its method. A method that is not here is a fault.
+fn check_result(method: &str, result: &Value) -> Result<(), String> {
+    macro_rules! replies {
+        ($($method:ident)+) => {
+            match method {
+                $(call::$method::NAME => {
+ check_object::<<call::$method as Method>::Reply>(result, result.is_array())
+ })+
+                _ => Err("add the method to the list in protocol_doc.rs".to_owned()),
+            }
+        };
+    }
+    replies! {
+        Hello AgentStatus AgentStop
+        VaultInit VaultUnlock VaultLock VaultPassphrase VaultRekey VaultBackup VaultRestore
+        OrganizationCreate OrganizationList OrganizationDelete
+        EnvironmentCreate EnvironmentList EnvironmentShow EnvironmentDelete
+        SecretCreate SecretList SecretShow SecretEdit SecretBind SecretTest SecretRetry SecretWait SecretWhere
+        SecretDeactivate SecretReactivate SecretDelete
+        ArtifactGet ArtifactWatch
+    }
+}
+
+fn check_notification(answer: &Value) -> Result<(), String> {
+    match answer["method"].as_str() {
+        Some("artifact.changed") => check_object::<reply::Changed>(&answer["params"], false),
+        Some("artifact.missed") => check_object::<reply::Missed>(&answer["params"], false),
+        _ => Err("an answer without an id is an error or a notification".to_owned()),
+    }
+}
+
+/// Checks an error, and answers its name.
+fn check_error(error: &Value) -> Result<ErrorName, String> {
+    let error: WireError = serde_json::from_value(error.clone()).map_err(|error| error.to_string())?;
+    let (name, code) = (error.data.name, error.data.name.code());
+    if error.code == code { Ok(name) } else { Err(format!("{name} has the code {code}, not {}", error.code)) }
+}
+
+fn decode(request: &str) -> Result<(Value, Result<Call, String>), String> {
+    let request: Request<'_> = serde_json::from_str(request).map_err(|error| error.to_string())?;
+    let (Some("2.0"), Some(id), Some(method)) = (request.jsonrpc, request.id, request.method) else {
+        return Err("a request has jsonrpc 2.0, an id and a method".to_owned());
+    };
+    let call = Call::decode(method, request.params.map(serde_json::value::RawValue::get));
+    let call = call.map_or_else(|| Err("unknown method".to_owned()), |call| call.map_err(|e| e.to_string()));
+    Ok((serde_json::from_str(id.get()).map_err(|error| error.to_string())?, call))
+}
+
+#[test]
+fn every_method_and_notification_has_its_heading_and_nothing_else_has() {
+    let documented = texts(sections().iter().filter_map(Section::code_title));
+    let coded = texts(Call::METHODS.iter().chain(&NOTIFICATIONS));
+    let mut faults = Faults::default();
+    faults.compare("headings", &documented, &coded);
+    for section in sections().iter().filter(|s| s.code_title().is_some_and(|t| Call::METHODS.contains(&t))) {
+        if !matches!(section.item("Needs"), Some("nothing" | "an unlocked vault")) {
+            faults.add(section.title, "lacks  - Needs: nothing (or: an unlocked vault)");
+        }
+        let errors = section.item("Errors").unwrap_or("missing");
+        for name in errors.split(", ").filter(|name| *name != "none of its own") {
+            if !ErrorName::ALL.iter().any(|error| format!("`{error}`") == name) {
+                faults.add(section.title, format!("after  - Errors:  stands no error: {name}"));
+            }
+        }
+    }
+    faults.finish();
+}
+
+#[test]
+fn every_example_is_read_as_the_code_reads_it() {
+    let mut faults = Faults::default();
+    for section in sections() {
+        let mut calls = BTreeMap::new();
+        for request in section.requests() {
+            match decode(request) {
+                Ok((id, call)) => drop(calls.insert(id.to_string(), (call, false))),
+                Err(fault) => faults.add(section.title, format!("{fault}\n  → {request}")),
+            }
+        }
+        for answer in section.answers() {
+            let Ok(json) = serde_json::from_str::<Value>(answer) else {
+                faults.add(section.title, format!("no json\n  ← {answer}"));
+                continue;
+            };
+            let call = calls.get_mut(&json["id"].to_string()).map(|(call, answered)| {
+                *answered = true;
+                &*call
+            });
+            let verdict = match (json.get("error"), call) {
+                (Some(error), call) => check_error(error).and_then(|name| match (call, name) {
+                    (Some(Err(_)), ErrorName::Invalid | ErrorName::UnknownMethod)
+                    | (Some(Ok(_)) | None, _) => Ok(()),
+                    (Some(Err(refused)), _) => Err(format!("the request is refused: {refused}")),
+                }),
+                (None, Some(Ok(call))) => check_result(call.method(), &json["result"]),
+                (None, Some(Err(refused))) => Err(format!("the request is refused: {refused}")),
+                (None, None) => check_notification(&json),
+            };
+            if let Err(fault) = verdict {
+                faults.add(section.title, format!("{fault}\n  ← {answer}"));
+            }
+        }
+        for id in calls.iter().filter_map(|(id, (_, answered))| (!answered).then_some(id)) {
+            faults.add(section.title, format!("nothing answers the request {id}"));
+        }
+        if let Some(name) = section.code_title() {
+            let shows = |call: &Result<Call, String>| call.as_ref().is_ok_and(|call| call.method() == name);
+            let has_example = calls.values().any(|(call, _)| shows(call))
+                || NOTIFICATIONS.contains(&name) && section.answers().iter().any(|line| line.contains(name));
+            if !has_example {
+                faults.add(section.title, "has no example of its own");
+            }
+        }
+    }
+    faults.finish();
+}
+
+#[test]
+fn every_parameter_stands_in_its_table_and_says_whether_it_is_required() {
+    let mut faults = Faults::default();
+    for section in sections() {
+        let Some(method) = section.code_title().filter(|name| Call::METHODS.contains(name)) else { continue };
+        let Some(request) = section.requests().first().copied() else { continue };
+        let Ok((_, Ok(call))) = decode(request) else { continue }; // the test of the examples says why
+        let documented = section.fields();
+        faults.compare(section.title, &texts(documented.keys()), &debug_fields(&call, 2));
+
+        let mut request: Value = serde_json::from_str(request).unwrap();
+        let params = std::mem::take(&mut request["params"]);
+        for (field, is_required) in documented {
+            let mut without = params.clone();
+            if let Some(object) = without.as_object_mut() {
+                object.remove(field);
+            }
+            let refused = match Call::decode(method, Some(&without.to_string())) {
+                Some(Err(invalid)) => invalid.to_string() == format!("field {field}: is required"),
+                _ => false,
+            };
+            if refused != is_required {
+                faults
+                    .add(section.title, format!("{field} is {}required", if refused { "" } else { "not " }));
+            }
+        }
+    }
+    faults.finish();
+}
+
+#[test]
+fn every_reply_has_its_object_and_every_object_its_fields() {
+    let mut faults = Faults::default();
+    let mut used = BTreeSet::new();
+    for section in sections() {
+        let Some(method) = section.code_title() else { continue };
+        let example = section.answers().into_iter().find_map(|line| {
+            let json: Value = serde_json::from_str(line).ok()?;
+            Some(json.get("result").or_else(|| json.get("params"))?.clone())
+        });
+        let Some(example) = example else { continue }; // the test of the examples says so
+        if NOTIFICATIONS.contains(&method) {
+            faults.compare(section.title, &texts(section.fields().keys()), &members(&example));
+            continue;
+        }
+        let array = if example.is_array() { "An array of " } else { "" };
+        let object = section.item("Reply").and_then(|item| item.strip_prefix(array)?.strip_prefix('['));
+        let Some((object, anchor)) = object.and_then(|object| object.split_once(']')) else {
+            faults.add(section.title, format!("lacks  - Reply: {array}[Object](#object)"));
+            continue;
+        };
+        if anchor != format!("(#{})", object.to_lowercase().replace(' ', "-")) {
+            faults.add(section.title, format!("the link {anchor} does not lead to {object}"));
+        }
+        let Some(table) = sections().into_iter().find(|s| s.title == object) else {
+            faults.add(section.title, format!("there is no heading  ### {object}"));
+            continue;
+        };
+        let item = if example.is_array() { &example[0] } else { &example };
+        faults.compare(object, &texts(table.fields().keys()), &members(item));
+        used.insert(object.to_owned());
+    }
+    let titles: Vec<_> = sections().iter().map(|section| section.title).collect();
+    let objects =
+        titles.iter().skip_while(|t| **t != "Objects").take_while(|t| **t != "Notifications").skip(1);
+    faults.compare("Objects", &texts(objects), &used);
+    faults.finish();
+}
+
+#[test]
+fn every_error_stands_in_the_table_with_its_codes() {
+    // the last column is prose
+    let documented =
+        section("Errors").rows().into_iter().map(|row| row.splitn(5, '|').take(4).collect::<Vec<_>>());
+    let documented = texts(documented.map(|cells| cells.join("|")));
+    let row = |error: &ErrorName| format!("| `{error}` | {} | {} ", error.code(), error.exit_code());
+    let mut faults = Faults::default();
+    faults.compare("Errors", &documented, &ErrorName::ALL.iter().map(row).collect());
+    faults.finish();
+}
+
+#[test]
+fn every_field_of_every_secret_type_stands_in_the_table() {
+    let row = |kind: SecretType, field: &Field| {
+        let shape = match field.shape {
+            Shape::Text => "text",
+            Shape::Seconds => "seconds, at least 1",
+            Shape::Texts => "object of texts",
+            Shape::Object => "object",
+            Shape::List => "array of texts",
+        };
+        let yes = |is: bool| if is { "yes" } else { "no" };
+        let (required, sensitive) = (yes(field.required), yes(field.sensitive));
+        format!("| `{kind}` | `{}` | {shape} | {required} | {sensitive} | {} |", field.name, field.help)
+    };
+    let coded = SecretType::ALL.iter().flat_map(|kind| kind.fields().iter().map(|field| row(*kind, field)));
+    let mut faults = Faults::default();
+    faults.compare("Secret types", &texts(section("Secret types").rows()), &coded.collect());
+    faults.finish();
+}
+
+#[test]
+fn every_closed_set_of_words_is_whole() {
+    fn row<T: ToString>(name: &str, words: &[T]) -> String {
+        let words: Vec<_> = words.iter().map(|word| format!("`{}`", word.to_string())).collect();
+        format!("| {name} | {} |", words.join(", "))
+    }
+    let coded = [
+        row("secret type", SecretType::ALL),
+        row("stage", Stage::ALL),
+        row("status", Status::ALL),
+        row("refresh status", RefreshStatus::ALL),
+        row("exchange policy", ExchangePolicy::ALL),
+        row("vault state", VaultState::ALL),
+        row("change", Change::ALL),
+    ];
+    let documented = section("Values").rows().into_iter().filter(|row| row.contains("| `"));
+    let mut faults = Faults::default();
+    faults.compare("Values", &texts(documented), &texts(coded));
+    faults.finish();
+}
+
+#[test]
+fn every_limit_has_its_number() {
+    let coded = [
+        format!("| request line, its newline apart | {REQUEST_MAX} bytes |"),
+        format!("| reply line that a client has to read | {REPLY_MAX} bytes |"),
+        format!("| `id` | {ID_MAX} bytes of JSON |"),
+        format!("| name of an organization | {} bytes |", name::ORGANIZATION_MAX),
+        format!("| any other name | {} bytes |", name::NAME_MAX),
+        format!("| path of the socket | {} bytes |", socket::PATH_MAX),
+        // the daemon holds this one; the contract has no constant for it
+        "| secrets in a page of `secret.list` | 1000 |".to_owned(),
+    ];
+    let mut faults = Faults::default();
+    faults.compare("Limits", &texts(section("Limits").rows()), &texts(coded));
+    faults.finish();
+}

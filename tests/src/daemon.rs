@@ -1,0 +1,104 @@
+//! A running `bursard`, alone in a clean environment; it ends with the value.
+
+use crate::binaries::binaries;
+use crate::home::Home;
+use crate::patience::{PATIENCE, until, within};
+use crate::raw::RawSocket;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+/// How long a daemon may take to end once it was told to.
+const END: Duration = Duration::from_secs(20);
+
+/// A daemon.
+#[derive(Debug)]
+pub struct Daemon {
+    child: Child,
+}
+
+impl Daemon {
+    /// Starts a daemon in `home` and waits until it answers `hello`.
+    pub fn start(home: &Home, variables: &[(&str, &str)]) -> Self {
+        let mut daemon = Self::spawn(home, variables);
+        until("the daemon answers hello", || {
+            if let Some(status) = daemon.exited() {
+                panic!("the daemon ended with {status}:\n{}", home.log());
+            }
+            let mut socket = RawSocket::connect(&home.socket()).ok()?;
+            // after a kill the stale socket refuses; a full backlog may drop us
+            socket.call("hello", json!({})).ok()
+        });
+        daemon
+    }
+
+    /// Starts a daemon in `home`, and does not wait.
+    pub fn spawn(home: &Home, variables: &[(&str, &str)]) -> Self {
+        let log = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .mode(0o600)
+            .open(home.log_file())
+            .expect("a log file in the home");
+        let child = Command::new(&binaries().bursard)
+            .arg("--foreground")
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("BURSAR_HOME", home.path())
+            .envs(variables.iter().copied())
+            .current_dir("/")
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("one more handle"))
+            .stderr(log)
+            .spawn()
+            .expect("bursard starts");
+        Self { child }
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Ends it as a power switch would.
+    pub fn kill9(mut self) {
+        self.child.kill().expect("our own child");
+        self.child.wait().expect("our own child");
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("our own child");
+    }
+
+    /// Ends it with SIGTERM and waits.
+    pub fn stop(self) -> ExitStatus {
+        self.signal(Signal::TERM);
+        self.wait()
+    }
+
+    /// Waits until it has ended by itself.
+    pub fn wait(mut self) -> ExitStatus {
+        within(END, || self.exited()).unwrap_or_else(|| panic!("the daemon did not end within {END:?}"))
+    }
+
+    /// Whether it has ended.
+    pub fn exited(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("our own child")
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        if self.exited().is_none() {
+            let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
+            if within(PATIENCE.min(Duration::from_secs(3)), || self.exited()).is_none() {
+                let _ = self.child.kill();
+                let _ = self.child.wait();
+            }
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! The socket belongs to one user, and says nothing to others even where they can reach it.
+
+use bursar_tests::secrets::token;
+use bursar_tests::{Home, open_vault};
+use rustix::process::geteuid;
+use serde_json::json;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+
+/// Connects to the socket in `argv[1]`, says hello, prints what comes back.
+const STRANGER: &str = r#"
+import socket, sys
+s = socket.socket(socket.AF_UNIX)
+s.settimeout(10)
+s.connect(sys.argv[1])
+try:
+    s.sendall(b'{"jsonrpc":"2.0","id":1,"method":"artifact.get","params":{"secret":"t"}}\n')
+    print(s.makefile().read())
+except (BrokenPipeError, ConnectionResetError):
+    print("closed")
+"#;
+
+fn mode(path: &std::path::Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+fn ask_as(uid: u32, home: &Home) -> String {
+    let uid = uid.to_string();
+    let run = Command::new("setpriv")
+        .args(["--reuid", &uid, "--regid", &uid, "--clear-groups", "python3", "-c", STRANGER])
+        .arg(home.socket())
+        .output()
+        .expect("setpriv (util-linux) and python3; on Debian: apt-get install util-linux python3");
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    String::from_utf8(run.stdout).unwrap()
+}
+
+#[test]
+fn the_socket_and_the_store_are_for_the_owner_alone() {
+    let (home, _daemon) = open_vault();
+    assert_eq!(mode(&home.socket()), 0o600);
+    let mut left = vec![home.path().to_path_buf()];
+    while let Some(dir) = left.pop() {
+        for entry in fs::read_dir(&dir).unwrap().flatten() {
+            let path = entry.path();
+            let kind = entry.file_type().unwrap();
+            if kind.is_file() || kind.is_dir() {
+                assert_eq!(mode(&path) & 0o077, 0, "{} is open to others", path.display());
+            }
+            if kind.is_dir() {
+                left.push(path);
+            }
+        }
+    }
+}
+
+#[test]
+fn another_user_gets_no_answer_even_where_the_socket_is_open() {
+    if !geteuid().is_root() {
+        eprintln!("needs root, to become another user");
+        return;
+    }
+    let (home, _daemon) = open_vault();
+    home.create(token("t", "the-value"));
+    fs::set_permissions(home.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(home.socket(), fs::Permissions::from_mode(0o666)).unwrap();
+    assert!(ask_as(0, &home).contains("the-value"), "the way of asking works");
+    let answer = ask_as(65534, &home);
+    assert!(!answer.contains("the-value") && !answer.contains("result"), "{answer}");
+    assert!(answer.contains("denied") || answer.contains("closed") || answer.trim().is_empty(), "{answer}");
+    assert_eq!(home.ok("hello", json!({}))["agent"], "bursard");
+}
