@@ -59,10 +59,9 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
     }
 }
 
-/// Keeps values out of core files and away from debuggers of the same user; where the system refuses, the command
-/// is no worse than any other program.
+/// Keeps values out of core files; where the system refuses, the command is no worse than any other program. It stays
+/// dumpable, so that the agent can read which executable asks.
 fn harden() {
-    use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
-    let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+    use rustix::process::{Resource, Rlimit, setrlimit};
     let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
 }

@@ -179,7 +179,9 @@ impl Agent {
     /// Makes a change and waits until it is durable.
     async fn write<T>(
         &self,
-        change: impl FnOnce(&mut crate::vault::catalog::Catalog) -> Result<(Vec<crate::vault::Change>, T), CallError>,
+        change: impl FnOnce(
+            &mut crate::vault::catalog::Catalog,
+        ) -> Result<(Vec<crate::vault::Change>, T), CallError>,
     ) -> Result<T, CallError> {
         let (committed, value) = self.vault().unlocked()?.write(change)?;
         self.durable(committed).await?;
@@ -240,7 +242,8 @@ impl Agent {
 /// The id of a secret.
 fn secret_id(unlocked: &Unlocked, name: &Qualified) -> Result<Id, CallError> {
     unlocked.catalog.secret_id(name.organization.as_str(), name.name.as_str()).ok_or_else(|| {
-        CallError::new(ErrorName::NotFound, format!("no secret {name}")).hint("see which there are: bursar secret list")
+        CallError::new(ErrorName::NotFound, format!("no secret {name}"))
+            .hint("see which there are: bursar secret list")
     })
 }
 

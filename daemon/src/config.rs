@@ -237,7 +237,9 @@ fn limit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Erro
     }
 }
 
-fn level<'de, D: Deserializer<'de>>(deserializer: D) -> Result<tracing::level_filters::LevelFilter, D::Error> {
+fn level<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<tracing::level_filters::LevelFilter, D::Error> {
     String::deserialize(deserializer)?
         .parse()
         .map_err(|_| serde::de::Error::custom("expected one of: off, error, warn, info, debug, trace"))
@@ -341,7 +343,10 @@ mod tests {
             ("exchange_policy = \"lax\"", "expected `standard` or `short-lived`"),
         ] {
             let told = read(&[("bursar.toml", text)]).unwrap_err();
-            assert!(told.contains(expected) && told.contains("bursar.toml") && told.contains("line"), "{told}");
+            assert!(
+                told.contains(expected) && told.contains("bursar.toml") && told.contains("line"),
+                "{told}"
+            );
         }
     }
 

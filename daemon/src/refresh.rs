@@ -46,7 +46,8 @@ pub(crate) async fn run(agent: Arc<Agent>) {
             snapshot_at = now.plus(SNAPSHOT_EVERY);
         }
         let more = agent.start_due(now);
-        let deadline = [agent.auto_lock(now), agent.next_due(), Some(snapshot_at)].into_iter().flatten().min();
+        let deadline =
+            [agent.auto_lock(now), agent.next_due(), Some(snapshot_at)].into_iter().flatten().min();
         slept = (agent.clock.now(), Instant::now());
         let nap = if more { Duration::ZERO } else { nap(now, deadline) };
         tokio::select! {

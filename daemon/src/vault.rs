@@ -16,7 +16,7 @@ pub(crate) mod header;
 mod record;
 pub(crate) mod store;
 
-use crate::credentials::Credentials;
+use crate::credentials::{Artifact, Credentials};
 use backup::BackupError;
 use bursar_proto::kind::{Stage, VaultState};
 use bursar_proto::name::{OrganizationName, Qualified};
@@ -165,7 +165,12 @@ impl Vault {
     }
 
     /// Makes a vault under `root`, with the organization `personal`. It counts once the promise has come.
-    pub(crate) fn create(&mut self, root: RootKey, header: Header, now: Timestamp) -> Result<Committed, VaultError> {
+    pub(crate) fn create(
+        &mut self,
+        root: RootKey,
+        header: Header,
+        now: Timestamp,
+    ) -> Result<Committed, VaultError> {
         let State::Absent(store) = &self.state else { return Err(VaultError::Exists) };
         store.writable()?;
         let keys = Keys::derive(&root)?;
@@ -182,7 +187,13 @@ impl Vault {
             catalog: Catalog::default(),
             changed_since_snapshot: true,
         };
-        let changes = found_organization(&mut unlocked.catalog, OrganizationName::personal(), personal, development, now);
+        let changes = found_organization(
+            &mut unlocked.catalog,
+            OrganizationName::personal(),
+            personal,
+            development,
+            now,
+        );
         let mut batch = unlocked.sealed_batch(&changes)?;
         batch.push((Key::HEADER, Some(Sealed::from(written))));
         let committed = unlocked.store.commit(batch);
@@ -196,7 +207,9 @@ impl Vault {
         let keys = Keys::derive(&root)?;
         let (manifest, mut catalog) = load(store, &keys)?;
         catalog.recover_all(now);
-        if let State::Locked(store, header) = std::mem::replace(&mut self.state, State::Broken("unlocking".into())) {
+        if let State::Locked(store, header) =
+            std::mem::replace(&mut self.state, State::Broken("unlocking".into()))
+        {
             self.state = State::Unlocked(Box::new(Unlocked {
                 store,
                 keys,
@@ -212,7 +225,8 @@ impl Vault {
 
     /// Wipes the keys from memory.
     pub(crate) fn lock(&mut self) {
-        if let State::Unlocked(unlocked) = std::mem::replace(&mut self.state, State::Broken("locking".into())) {
+        if let State::Unlocked(unlocked) = std::mem::replace(&mut self.state, State::Broken("locking".into()))
+        {
             let Unlocked { store, header, .. } = *unlocked;
             self.state = State::Locked(store, header);
         }
@@ -233,10 +247,11 @@ impl Vault {
             }
             State::Broken(_) => None,
         };
-        let reopened = Store::open(&self.place.store()).map_err(VaultError::from).and_then(at_rest).and_then(|state| {
-            self.state = state;
-            root.map_or(Ok(()), |root| self.unlock(root, now))
-        });
+        let reopened =
+            Store::open(&self.place.store()).map_err(VaultError::from).and_then(at_rest).and_then(|state| {
+                self.state = state;
+                root.map_or(Ok(()), |root| self.unlock(root, now))
+            });
         if let Err(error) = reopened {
             tracing::error!(%error, "the store could not be opened again");
             if matches!(self.state, State::Broken(_)) {
@@ -299,7 +314,8 @@ impl Vault {
         self.exchange_stores()?;
         let replaced = if held_a_vault {
             let aside = self.place.aside("replaced", now);
-            std::fs::rename(self.place.new_store(), &aside).map_err(|e| StoreError::Disk(e.kind().to_string()))?;
+            std::fs::rename(self.place.new_store(), &aside)
+                .map_err(|e| StoreError::Disk(e.kind().to_string()))?;
             Some(aside)
         } else {
             remove_directory(&self.place.new_store())?;
@@ -361,8 +377,8 @@ pub(crate) enum Change {
     Secret(Id),
     /// A secret's credentials; `None` deletes them.
     Credentials(Id, Option<Sensitive>),
-    /// A secret's artifact: when it ends, and the members of the reply; `None` drops it.
-    Artifact(Id, Option<(Option<Timestamp>, Zeroizing<Vec<u8>>)>),
+    /// A secret's artifact and when it ends; `None` drops it.
+    Artifact(Id, Option<(Option<Timestamp>, Artifact)>),
 }
 
 /// The vault with its keys in memory.
@@ -391,18 +407,14 @@ impl Unlocked {
         Ok((self.store.commit(batch), answer))
     }
 
-    /// The root key, to be wrapped anew.
-    pub(crate) fn root(&self) -> &RootKey {
-        &self.root
-    }
-
     /// Reads a secret's credentials.
     pub(crate) fn credentials(&self, id: &Id) -> Result<Credentials, VaultError> {
         let secret = self.catalog.secrets.get(id).ok_or(VaultError::Tampered("a secret is gone"))?;
         let mut plain = Zeroizing::new(Vec::new());
         self.open(&Key::new(Kind::Credentials, *id), &secret.credentials_tag, &mut plain)?;
         let json = record::decode_credentials(&plain)?;
-        Credentials::load(secret.kind, json).map_err(|_| VaultError::Tampered("credentials that cannot be read"))
+        Credentials::load(secret.kind, json)
+            .map_err(|_| VaultError::Tampered("credentials that cannot be read"))
     }
 
     /// Opens a secret's artifact into `plain`; answers when it ends and the members of the reply. `None` where
@@ -436,8 +448,10 @@ impl Unlocked {
                     self.catalog.update_secret(id, |secret| secret.credentials_tag = tag.unwrap_or_default());
                 }
                 Change::Artifact(id, artifact) => {
-                    let plain = artifact.as_ref().map(|(expires_at, members)| {
-                        record::encode_artifact(*expires_at, members)
+                    let plain = artifact.as_ref().map(|(expires_at, artifact)| {
+                        let mut members = Zeroizing::new(Vec::new());
+                        artifact.write_json(&mut members);
+                        record::encode_artifact(*expires_at, &members)
                     });
                     let tag = self.put(&mut batch, Key::new(Kind::Artifact, *id), plain)?;
                     self.catalog.update_secret(id, |secret| secret.artifact_tag = tag);
@@ -522,7 +536,8 @@ impl Unlocked {
         }
         for (id, secret) in &self.catalog.secrets {
             let mut batch = Batch::new();
-            let mut record = self.catalog.secret_record(id).ok_or(VaultError::Tampered("a secret is gone"))?;
+            let mut record =
+                self.catalog.secret_record(id).ok_or(VaultError::Tampered("a secret is gone"))?;
             record.credentials_tag =
                 reseal(Key::new(Kind::Credentials, *id), Some(&secret.credentials_tag), &mut batch)?;
             record.artifact_tag = match &secret.artifact_tag {
@@ -539,8 +554,10 @@ impl Unlocked {
             last.durable_blocking()?;
         }
         let sealed = keys.seal(&Key::MANIFEST, &record::encode(&manifest)?)?;
-        let closing =
-            vec![(Key::MANIFEST, Some(Sealed::from(sealed))), (Key::HEADER, Some(Sealed::from(header.write()?)))];
+        let closing = vec![
+            (Key::MANIFEST, Some(Sealed::from(sealed))),
+            (Key::HEADER, Some(Sealed::from(header.write()?))),
+        ];
         Ok(fresh.commit(closing).durable_blocking()?)
     }
 }
@@ -573,7 +590,10 @@ pub(crate) fn found_organization(
     // the constant is a well-formed name
     if let Ok(first) = FIRST_ENVIRONMENT.parse() {
         let name = Qualified { organization: name, name: first };
-        catalog.insert_environment(environment, Environment { name, stage: Stage::Development, created_at: now });
+        catalog.insert_environment(
+            environment,
+            Environment { name, stage: Stage::Development, created_at: now },
+        );
     }
     vec![Change::Organization(organization), Change::Environment(environment)]
 }
@@ -582,7 +602,8 @@ pub(crate) fn found_organization(
 fn load(store: &Store, keys: &Keys) -> Result<(ManifestV1, Catalog), VaultError> {
     let mut plain = Zeroizing::new(Vec::new());
     let sealed = store.get(&Key::MANIFEST)?.ok_or(VaultError::Tampered("the manifest is missing"))?;
-    keys.open(&Key::MANIFEST, &sealed, &mut plain).map_err(|_| VaultError::Tampered("the manifest does not open"))?;
+    keys.open(&Key::MANIFEST, &sealed, &mut plain)
+        .map_err(|_| VaultError::Tampered("the manifest does not open"))?;
     let manifest: ManifestV1 = record::decode(&plain)?;
     let mut counted = ManifestV1 { generation: manifest.generation, ..ManifestV1::default() };
     let mut catalog = Catalog::default();
@@ -594,7 +615,8 @@ fn load(store: &Store, keys: &Keys) -> Result<(ManifestV1, Catalog), VaultError>
                 return;
             }
             outcome = (|| {
-                keys.open(&key, &sealed, &mut plain).map_err(|_| VaultError::Tampered("a record does not open"))?;
+                keys.open(&key, &sealed, &mut plain)
+                    .map_err(|_| VaultError::Tampered("a record does not open"))?;
                 counted.count(keys, &key, &sealed);
                 let id = key.id();
                 match kind {
@@ -676,7 +698,8 @@ fn new_store(place: &Place) -> Result<Store, VaultError> {
 /// Fills an empty store from a backup; durable when it returns. Answers how many records.
 fn fill(store: &Store, path: &Path) -> Result<u64, VaultError> {
     let mut last = None;
-    let (header, records) = backup::read(path, |key, sealed| last = Some(store.commit(vec![(key, Some(sealed))])))?;
+    let (header, records) =
+        backup::read(path, |key, sealed| last = Some(store.commit(vec![(key, Some(sealed))])))?;
     if let Some(last) = last {
         last.durable_blocking()?;
     }
@@ -699,10 +722,14 @@ fn rebuild(place: &Place, now: Timestamp) -> Result<Store, VaultError> {
                 tracing::error!(snapshot = %snapshot.display(), records, "the store was built anew from a snapshot; what came after it is lost");
                 return Ok(Store::open(&place.store())?);
             }
-            Err(error) => tracing::error!(snapshot = %snapshot.display(), %error, "a snapshot cannot be used"),
+            Err(error) => {
+                tracing::error!(snapshot = %snapshot.display(), %error, "a snapshot cannot be used")
+            }
         }
     }
-    tracing::error!("there is no snapshot to build the store from; restore a backup with: bursar restore FILE");
+    tracing::error!(
+        "there is no snapshot to build the store from; restore a backup with: bursar restore FILE"
+    );
     remove_directory(&place.new_store())?;
     Ok(Store::open(&place.store())?)
 }

@@ -21,7 +21,7 @@ impl SmallDisk {
             return None;
         }
         let home = Home::new();
-        let options = CString::new("size=12m,mode=0700").unwrap();
+        let options = CString::new("size=40m,mode=0700").unwrap();
         mount("none", home.path(), "tmpfs", MountFlags::empty(), options.as_c_str()).expect("a tmpfs");
         Some(Self { home })
     }

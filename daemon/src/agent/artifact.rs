@@ -63,9 +63,9 @@ impl Agent {
             let name = self.resolve(secret.parse().map_err(|error: bursar_proto::name::NameError| {
                 CallError::from(bursar_proto::fields::Invalid::field("secret", error))
             })?);
-            return Err(secret_id(unlocked, &name).err().unwrap_or_else(|| {
-                CallError::new(ErrorName::Internal, "a name that resolves in two ways")
-            }));
+            return Err(secret_id(unlocked, &name)
+                .err()
+                .unwrap_or_else(|| CallError::new(ErrorName::Internal, "a name that resolves in two ways")));
         };
         self.hand_out(unlocked, id, min_validity, caller, true, out)
     }
@@ -168,7 +168,8 @@ fn judge(
     }
     let lifetime = secret.activated_at.zip(secret.expires_at).map(|(from, to)| to.since(from));
     if let Some(lifetime) = lifetime.filter(|lifetime| need > *lifetime) {
-        let message = format!("{full} is issued for {}, and {} were asked for", in_words(lifetime), in_words(need));
+        let message =
+            format!("{full} is issued for {}, and {} were asked for", in_words(lifetime), in_words(need));
         return refuse(ErrorName::ValidityTooLong, message, "ask for less: --min-validity".into());
     }
     match secret.status {

@@ -11,12 +11,17 @@ use bursar_proto::kind::{Change as Happened, Stage};
 use bursar_proto::reply;
 
 impl Agent {
-    pub(super) async fn environment_create(&self, call: EnvironmentCreate) -> Result<reply::Environment, CallError> {
+    pub(super) async fn environment_create(
+        &self,
+        call: EnvironmentCreate,
+    ) -> Result<reply::Environment, CallError> {
         let name = self.resolve(call.environment);
         let (id, now, stage) = (new_id()?, self.clock.now(), call.stage);
         self.write(|catalog| {
-            let organization =
-                catalog.organizations.get(&name.organization).ok_or_else(|| no_organization(&name.organization))?;
+            let organization = catalog
+                .organizations
+                .get(&name.organization)
+                .ok_or_else(|| no_organization(&name.organization))?;
             if organization.environments.contains_key(&name.name) {
                 return Err(CallError::new(ErrorName::Conflict, format!("environment {name} exists")));
             }
@@ -24,7 +29,8 @@ impl Agent {
             if stage != Stage::Development
                 && let Some(other) = taken.into_iter().find(|environment| environment.stage == stage)
             {
-                let message = format!("organization {} has its {stage} environment: {}", name.organization, other.name);
+                let message =
+                    format!("organization {} has its {stage} environment: {}", name.organization, other.name);
                 return Err(CallError::new(ErrorName::Conflict, message));
             }
             catalog.insert_environment(id, Environment { name: name.clone(), stage, created_at: now });
@@ -34,7 +40,10 @@ impl Agent {
         Ok(reply::Environment { environment: name, stage, created_at: now, secrets: 0 })
     }
 
-    pub(super) fn environment_list(&self, call: &EnvironmentList) -> Result<Vec<reply::Environment>, CallError> {
+    pub(super) fn environment_list(
+        &self,
+        call: &EnvironmentList,
+    ) -> Result<Vec<reply::Environment>, CallError> {
         let mut vault = self.vault();
         let catalog = &vault.unlocked()?.catalog;
         if let Some(organization) = &call.organization
@@ -56,7 +65,8 @@ impl Agent {
         let mut vault = self.vault();
         let catalog = &vault.unlocked()?.catalog;
         let id = environment_id(catalog, &name)?;
-        view(catalog, &id).ok_or_else(|| CallError::new(ErrorName::Internal, "an environment without a record"))
+        view(catalog, &id)
+            .ok_or_else(|| CallError::new(ErrorName::Internal, "an environment without a record"))
     }
 
     pub(super) async fn environment_delete(

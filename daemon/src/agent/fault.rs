@@ -15,9 +15,8 @@ impl From<VaultError> for CallError {
             VaultError::Locked => Self::new(ErrorName::Locked, message).hint("open it: bursar unlock"),
             VaultError::Header(header) => header.into(),
             VaultError::Store(store) => store.into(),
-            VaultError::Tampered(_) => {
-                Self::new(ErrorName::StoreFailed, message).hint("put a backup in its place: bursar restore FILE")
-            }
+            VaultError::Tampered(_) => Self::new(ErrorName::StoreFailed, message)
+                .hint("put a backup in its place: bursar restore FILE"),
             VaultError::Backup(crate::vault::backup::BackupError::Store(store)) => store.into(),
             VaultError::Backup(_) => Self::new(ErrorName::Invalid, message),
             VaultError::Crypto(_) => Self::new(ErrorName::Internal, message),
@@ -30,17 +29,15 @@ impl From<HeaderError> for CallError {
         let message = error.to_string();
         match error {
             HeaderError::WrongKey(_) => Self::new(ErrorName::WrongKey, message),
-            HeaderError::NotEnrolled("passphrase") => {
-                Self::new(ErrorName::WrongKey, message).hint("open it by its key file: bursar unlock --key-file FILE")
-            }
+            HeaderError::NotEnrolled("passphrase") => Self::new(ErrorName::WrongKey, message)
+                .hint("open it by its key file: bursar unlock --key-file FILE"),
             HeaderError::NotEnrolled(_) => {
                 Self::new(ErrorName::WrongKey, message).hint("open it by its passphrase: bursar unlock")
             }
             HeaderError::KeyFile { .. } => Self::new(ErrorName::Invalid, message),
             HeaderError::PassphraseLength => Self::new(ErrorName::Invalid, message),
-            HeaderError::Damaged | HeaderError::Newer => {
-                Self::new(ErrorName::StoreFailed, message).hint("put a backup in its place: bursar restore FILE")
-            }
+            HeaderError::Damaged | HeaderError::Newer => Self::new(ErrorName::StoreFailed, message)
+                .hint("put a backup in its place: bursar restore FILE"),
             HeaderError::Crypto(_) => Self::new(ErrorName::Internal, message),
         }
     }

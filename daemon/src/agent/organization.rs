@@ -8,7 +8,10 @@ use bursar_proto::name::{OrganizationName, PERSONAL};
 use bursar_proto::reply;
 
 impl Agent {
-    pub(super) async fn organization_create(&self, call: OrganizationCreate) -> Result<reply::Organization, CallError> {
+    pub(super) async fn organization_create(
+        &self,
+        call: OrganizationCreate,
+    ) -> Result<reply::Organization, CallError> {
         let (id, environment, now) = (new_id()?, new_id()?, self.clock.now());
         let name = call.organization;
         self.write(|catalog| {
@@ -36,7 +39,10 @@ impl Agent {
             .collect())
     }
 
-    pub(super) async fn organization_delete(&self, call: OrganizationDelete) -> Result<reply::Empty, CallError> {
+    pub(super) async fn organization_delete(
+        &self,
+        call: OrganizationDelete,
+    ) -> Result<reply::Empty, CallError> {
         let name = call.organization;
         self.write(|catalog| {
             let organization = catalog.organizations.get(&name).ok_or_else(|| no_organization(&name))?;
@@ -45,8 +51,11 @@ impl Agent {
             }
             if !organization.secrets.is_empty() {
                 let count = organization.secrets.len();
-                return Err(CallError::new(ErrorName::Conflict, format!("organization {name} has {count} secrets"))
-                    .hint(format!("delete them first: bursar secret list --organization {name}")));
+                return Err(CallError::new(
+                    ErrorName::Conflict,
+                    format!("organization {name} has {count} secrets"),
+                )
+                .hint(format!("delete them first: bursar secret list --organization {name}")));
             }
             let mut changes = vec![Change::Organization(organization.id)];
             let environments: Vec<_> = organization.environments.values().copied().collect();

@@ -11,7 +11,7 @@ use bursar_proto::call::{SECRETS_PAGE_MAX, SecretBind, SecretCreate, SecretEdit,
 use bursar_proto::error::{CallError, ErrorName};
 use bursar_proto::fields::{Edit, Invalid};
 use bursar_proto::kind::{Change as Happened, ExchangePolicy, SecretType, Status};
-use bursar_proto::name::{Name, Qualified, Reference};
+use bursar_proto::name::{Name, OrganizationName, Qualified, Reference};
 use bursar_proto::reply;
 use bursar_proto::time::Timestamp;
 use ring::digest;
@@ -62,7 +62,10 @@ impl Agent {
         self.callers.lock().unwrap_or_else(PoisonError::into_inner).note(id, caller, now);
     }
 
-    pub(super) async fn secret_create(self: &Arc<Self>, call: SecretCreate) -> Result<reply::Secret, CallError> {
+    pub(super) async fn secret_create(
+        self: &Arc<Self>,
+        call: SecretCreate,
+    ) -> Result<reply::Secret, CallError> {
         let name = self.resolve(call.secret);
         let kind = call.r#type;
         let environment = match (call.environment, call.unbound.unwrap_or(false)) {
@@ -78,14 +81,17 @@ impl Agent {
         let expiration_date = expiration(kind, &credentials, call.expiration_date, now)?;
         let id = new_id()?;
         self.write(|catalog| {
-            let organization =
-                catalog.organizations.get(&name.organization).ok_or_else(|| no_organization(&name.organization))?;
+            let organization = catalog
+                .organizations
+                .get(&name.organization)
+                .ok_or_else(|| no_organization(&name.organization))?;
             if organization.secrets.contains_key(&name.name) {
                 return Err(CallError::new(ErrorName::Conflict, format!("secret {name} exists"))
                     .hint(format!("change it: bursar secret edit {name}")));
             }
             let mut secret = Secret::new(&name, kind, now);
-            secret.environment = environment.as_ref().map(|name| environment_id(catalog, name)).transpose()?;
+            secret.environment =
+                environment.as_ref().map(|name| environment_id(catalog, name)).transpose()?;
             secret.policy = policy;
             secret.expiration_date = expiration_date;
             catalog.insert_secret(id, secret);
@@ -126,14 +132,20 @@ impl Agent {
         self.write(|catalog| {
             let secret = named(catalog, &id)?;
             if secret.revision != revision {
-                return Err(CallError::new(ErrorName::Conflict, format!("{name} was changed by another caller"))
-                    .hint("look at it and try again"));
+                return Err(CallError::new(
+                    ErrorName::Conflict,
+                    format!("{name} was changed by another caller"),
+                )
+                .hint("look at it and try again"));
             }
             if let Some(new) = &new_name
                 && *new != secret.name
                 && catalog.secret_id(name.organization.as_str(), new.as_str()).is_some()
             {
-                return Err(CallError::new(ErrorName::Conflict, format!("secret {}/{new} exists", name.organization)));
+                return Err(CallError::new(
+                    ErrorName::Conflict,
+                    format!("secret {}/{new} exists", name.organization),
+                ));
             }
             if let Some(new) = new_name {
                 catalog.rename_secret(&id, new);
@@ -160,8 +172,11 @@ impl Agent {
             let environment_id = environment_id(catalog, &environment)?;
             if let Some(bound) = named(catalog, &id)?.environment {
                 let to = catalog.environments.get(&bound).map_or_else(String::new, |e| e.name.to_string());
-                return Err(CallError::new(ErrorName::Conflict, format!("{name} is bound to {to}, and a binding stays"))
-                    .hint("create another secret for another environment"));
+                return Err(CallError::new(
+                    ErrorName::Conflict,
+                    format!("{name} is bound to {to}, and a binding stays"),
+                )
+                .hint("create another secret for another environment"));
             }
             catalog.update_secret(&id, |secret| {
                 secret.environment = Some(environment_id);
@@ -173,7 +188,10 @@ impl Agent {
         self.exchange_soon(&id, Happened::Bound)
     }
 
-    pub(super) async fn secret_retry(self: &Arc<Self>, secret: Reference) -> Result<reply::Secret, CallError> {
+    pub(super) async fn secret_retry(
+        self: &Arc<Self>,
+        secret: Reference,
+    ) -> Result<reply::Secret, CallError> {
         let name = self.resolve(secret);
         let now = self.clock.now();
         let (id, credentials) = self.stored(&name)?;
@@ -187,7 +205,10 @@ impl Agent {
         self.exchange_soon(&id, Happened::Edited)
     }
 
-    pub(super) async fn secret_test(self: &Arc<Self>, secret: Reference) -> Result<reply::ExchangeTest, CallError> {
+    pub(super) async fn secret_test(
+        self: &Arc<Self>,
+        secret: Reference,
+    ) -> Result<reply::ExchangeTest, CallError> {
         let name = self.resolve(secret);
         let (id, credentials) = self.stored(&name)?;
         let (policy, flight) = {
@@ -195,14 +216,21 @@ impl Agent {
             let unlocked = vault.unlocked()?;
             let secret = named(&unlocked.catalog, &id)?;
             if !secret.kind.is_oauth2() {
-                return Err(Invalid::new(format!("{name} is a {}, and only an oauth2 secret has an exchange to test", secret.kind)).into());
+                return Err(Invalid::new(format!(
+                    "{name} is a {}, and only an oauth2 secret has an exchange to test",
+                    secret.kind
+                ))
+                .into());
             }
             if !secret.active {
                 return Err(inactive(&name));
             }
             if secret.status != Status::Succeeded {
-                return Err(CallError::new(ErrorName::Failed, format!("{name} has not been exchanged: it is {}", secret.status))
-                    .hint(format!("exchange it: bursar secret retry {name}")));
+                return Err(CallError::new(
+                    ErrorName::Failed,
+                    format!("{name} has not been exchanged: it is {}", secret.status),
+                )
+                .hint(format!("exchange it: bursar secret retry {name}")));
             }
             (secret.policy.unwrap_or(ExchangePolicy::Standard), self.flights.under_way(&id))
         };
@@ -211,10 +239,11 @@ impl Agent {
             flight.landed().await;
         }
         let credentials = Arc::new(credentials);
-        let granted = self.issuers().exchange(credentials.clone(), self.clock.now()).await.and_then(|granted| {
-            crate::exchange::judge(&credentials, policy, granted.expires_in)?;
-            Ok(granted)
-        });
+        let granted =
+            self.issuers().exchange(credentials.clone(), self.clock.now()).await.and_then(|granted| {
+                crate::exchange::judge(&credentials, policy, granted.expires_in)?;
+                Ok(granted)
+            });
         let granted = granted.map_err(|failure| failed(&name, failure.cause, &failure.details))?;
         let sum = digest::digest(&digest::SHA256, granted.access_token.expose().as_bytes());
         let fingerprint = sum.as_ref()[..8].iter().fold(String::new(), |mut text, byte| {
@@ -272,7 +301,10 @@ impl Agent {
         self.wake.notify_one();
         let mut vault = self.vault();
         let unlocked = vault.unlocked()?;
-        self.tell(named(&unlocked.catalog, &id)?, if active { Happened::Reactivated } else { Happened::Deactivated });
+        self.tell(
+            named(&unlocked.catalog, &id)?,
+            if active { Happened::Reactivated } else { Happened::Deactivated },
+        );
         view(unlocked, &id)
     }
 
@@ -282,7 +314,10 @@ impl Agent {
         let deleted = self
             .write(|catalog| {
                 let deleted = catalog.remove_secret(&id).ok_or_else(|| gone(&name))?;
-                Ok((vec![Change::Secret(id), Change::Credentials(id, None), Change::Artifact(id, None)], deleted))
+                Ok((
+                    vec![Change::Secret(id), Change::Credentials(id, None), Change::Artifact(id, None)],
+                    deleted,
+                ))
             })
             .await?;
         self.callers.lock().unwrap_or_else(PoisonError::into_inner).0.remove(&id);
@@ -315,9 +350,10 @@ impl Agent {
             return Err(no_organization(organization));
         }
         let environment = environment.map(|name| environment_id(catalog, &name)).transpose()?;
-        let first = after.as_ref().map(|after| &after.organization);
-        let organizations = catalog.organizations.range((first.map_or(Bound::Unbounded, Bound::Included), Bound::Unbounded));
-        organizations
+        let first = after.as_ref().map_or(Bound::Unbounded, |after| Bound::Included(&after.organization));
+        catalog
+            .organizations
+            .range::<OrganizationName, _>((first, Bound::Unbounded))
             .filter(|(name, _)| call.organization.as_ref().is_none_or(|only| only == *name))
             .flat_map(|(name, organization)| {
                 let from: Bound<&Name> = match &after {
@@ -371,7 +407,11 @@ impl Agent {
     }
 
     /// The policy of a secret: as given, or the config's; none for types that have none.
-    fn policy(&self, kind: SecretType, given: Option<ExchangePolicy>) -> Result<Option<ExchangePolicy>, CallError> {
+    fn policy(
+        &self,
+        kind: SecretType,
+        given: Option<ExchangePolicy>,
+    ) -> Result<Option<ExchangePolicy>, CallError> {
         match (kind.has_policy(), given) {
             (true, given) => Ok(Some(given.unwrap_or(self.config().exchange_policy))),
             (false, None) => Ok(None),
@@ -407,17 +447,16 @@ fn renewed(
     if let Some(credentials) = to_store {
         changes.push(Change::Credentials(id, Some(credentials.store())));
     }
-    let artifact = credentials.artifact();
     catalog.update_secret(&id, |secret| {
         secret.revision += 1;
         secret.status_details = None;
-        match &artifact {
+        match credentials.artifact() {
             None => secret.status = Status::Pending,
             Some(artifact) => {
                 secret.status = Status::Succeeded;
                 if secret.environment.is_some() {
                     secret.activated_at = Some(now);
-                    changes.push(Change::Artifact(id, Some((None, artifact.members()))));
+                    changes.push(Change::Artifact(id, Some((None, artifact))));
                 }
             }
         }
@@ -462,7 +501,10 @@ pub(super) fn view(unlocked: &Unlocked, id: &Id) -> Result<reply::Secret, CallEr
 
 /// A secret whose id came from the catalog.
 pub(super) fn named<'c>(catalog: &'c Catalog, id: &Id) -> Result<&'c Secret, CallError> {
-    catalog.secrets.get(id).ok_or_else(|| CallError::new(ErrorName::NotFound, "the secret was deleted meanwhile"))
+    catalog
+        .secrets
+        .get(id)
+        .ok_or_else(|| CallError::new(ErrorName::NotFound, "the secret was deleted meanwhile"))
 }
 
 /// The error for a deactivated secret.
@@ -496,7 +538,9 @@ fn of_organization(reference: Reference, secret: &Qualified) -> Result<Qualified
 }
 
 fn first_environment() -> Result<Reference, CallError> {
-    FIRST_ENVIRONMENT.parse().map_err(|_| CallError::new(ErrorName::Internal, "the first environment has no name"))
+    FIRST_ENVIRONMENT
+        .parse()
+        .map_err(|_| CallError::new(ErrorName::Internal, "the first environment has no name"))
 }
 
 /// When a secret ends: a certificate by its own date, the others by what was given.

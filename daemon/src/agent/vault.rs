@@ -52,8 +52,11 @@ impl Agent {
             (Some(passphrase), None) => Enrolment::Passphrase(passphrase),
             (None, Some(file)) => Enrolment::KeyFile(absolute(file, "key_file")?),
             _ => {
-                return Err(CallError::new(ErrorName::Invalid, "a vault is made with a passphrase or a key file")
-                    .hint("give one of passphrase and key_file"));
+                return Err(CallError::new(
+                    ErrorName::Invalid,
+                    "a vault is made with a passphrase or a key file",
+                )
+                .hint("give one of passphrase and key_file"));
             }
         };
         let (root, header) = on_worker(move || {
@@ -115,7 +118,10 @@ impl Agent {
         tracing::info!("the vault was locked");
     }
 
-    pub(super) async fn vault_passphrase(self: &Arc<Self>, call: VaultPassphrase) -> Result<reply::Vault, CallError> {
+    pub(super) async fn vault_passphrase(
+        self: &Arc<Self>,
+        call: VaultPassphrase,
+    ) -> Result<reply::Vault, CallError> {
         let _turn = self.vault_change.lock().await;
         self.vault().unlocked()?;
         let mut header = self.vault().header()?.clone();
@@ -158,7 +164,10 @@ impl Agent {
         self.vault_state()
     }
 
-    pub(super) async fn vault_backup(self: &Arc<Self>, call: &VaultBackup) -> Result<reply::Backup, CallError> {
+    pub(super) async fn vault_backup(
+        self: &Arc<Self>,
+        call: &VaultBackup,
+    ) -> Result<reply::Backup, CallError> {
         let path = absolute(call.file.clone(), "file")?;
         self.vault().unlocked()?;
         self.settled().await?;
@@ -172,7 +181,10 @@ impl Agent {
         Ok(reply::Backup { file, records, secrets: Some(secrets), replaced: None })
     }
 
-    pub(super) async fn vault_restore(self: &Arc<Self>, call: VaultRestore) -> Result<reply::Backup, CallError> {
+    pub(super) async fn vault_restore(
+        self: &Arc<Self>,
+        call: VaultRestore,
+    ) -> Result<reply::Backup, CallError> {
         let _turn = self.vault_change.lock().await;
         let path = absolute(call.file, "file")?;
         let header = on_worker({
@@ -231,7 +243,11 @@ impl Agent {
     }
 
     /// Proves that the caller knows the present passphrase, where the vault has one, and answers the root key.
-    async fn prove_key(&self, header: &Header, current: Option<Arc<Sensitive>>) -> Result<RootKey, CallError> {
+    async fn prove_key(
+        &self,
+        header: &Header,
+        current: Option<Arc<Sensitive>>,
+    ) -> Result<RootKey, CallError> {
         let opener = match (header.has_passphrase(), current) {
             (true, Some(passphrase)) => Opener::Passphrase(passphrase),
             (true, None) => {

@@ -3,7 +3,7 @@
 use super::plan;
 use crate::agent::Agent;
 use crate::credentials::{Artifact, Credentials};
-use crate::exchange::{Cause, Failure, Granted, Lifetime, judge};
+use crate::exchange::{Failure, Granted, Lifetime, judge};
 use crate::vault::catalog::Secret;
 use crate::vault::store::Id;
 use crate::vault::{Change, Unlocked, VaultError};
@@ -13,7 +13,6 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
-use zeroize::Zeroizing;
 
 /// After a write that failed, the same secret is not exchanged again sooner than this.
 const PAUSE_AFTER_WRITE_FAILURE: Duration = Duration::from_secs(60);
@@ -143,8 +142,8 @@ impl Agent {
                 catalog.update_secret(&id, |secret| {
                     let (what, artifact) = settled(secret, outcome, sent_at);
                     happened = Some(what);
-                    if let Some((expires_at, members)) = artifact {
-                        changes.push(Change::Artifact(id, Some((Some(expires_at), members))));
+                    if let Some((expires_at, artifact)) = artifact {
+                        changes.push(Change::Artifact(id, Some((Some(expires_at), artifact))));
                     }
                 });
                 changes.push(Change::Secret(id));
@@ -187,7 +186,7 @@ fn settled(
     secret: &mut Secret,
     outcome: Outcome,
     sent_at: Timestamp,
-) -> (Happened, Option<(Timestamp, Zeroizing<Vec<u8>>)>) {
+) -> (Happened, Option<(Timestamp, Artifact)>) {
     let first = secret.status == Status::Pending;
     match outcome {
         Ok((granted, lifetime)) => {
@@ -207,7 +206,7 @@ fn settled(
             secret.recover = false;
             let artifact = secret.environment.is_some().then(|| {
                 secret.activated_at = Some(sent_at);
-                (expires_at, Artifact::access_token(granted.access_token).members())
+                (expires_at, Artifact::access_token(granted.access_token))
             });
             (Happened::Refreshed, artifact)
         }
@@ -244,6 +243,7 @@ fn log(secret: &Secret, happened: Happened) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exchange::Cause;
     use bursar_proto::kind::SecretType;
     use bursar_proto::sensitive::Sensitive;
 
@@ -275,7 +275,10 @@ mod tests {
         let (happened, artifact) = settled(&mut bound, granted(36_000, 14_400), at(100));
         assert_eq!((happened, artifact.is_some()), (Happened::Refreshed, true));
         assert_eq!((bound.expires_at, bound.refresh_at), (Some(at(36_100)), Some(at(21_700))));
-        assert_eq!((bound.status, bound.refresh_status, bound.activated_at), (Status::Succeeded, None, Some(at(100))));
+        assert_eq!(
+            (bound.status, bound.refresh_status, bound.activated_at),
+            (Status::Succeeded, None, Some(at(100)))
+        );
         let mut unbound = secret(false);
         let (_, artifact) = settled(&mut unbound, granted(36_000, 14_400), at(100));
         assert!(artifact.is_none() && unbound.activated_at.is_none());
@@ -286,7 +289,10 @@ mod tests {
         let mut secret = secret(true);
         settled(&mut secret, granted(36_000, 14_400), at(0));
         let (happened, _) = settled(&mut secret, refused(Cause::Transient), at(21_600));
-        assert_eq!((happened, secret.status, secret.failed_attempts), (Happened::RefreshFailed, Status::Succeeded, 1));
+        assert_eq!(
+            (happened, secret.status, secret.failed_attempts),
+            (Happened::RefreshFailed, Status::Succeeded, 1)
+        );
         assert_eq!(secret.expires_at, Some(at(36_000)));
         let (_, _) = settled(&mut secret, granted(36_000, 14_400), at(24_000));
         assert_eq!((secret.refresh_status, secret.failed_attempts), (Some(RefreshStatus::Succeeded), 0));

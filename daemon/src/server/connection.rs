@@ -182,7 +182,8 @@ impl Connection {
         if goes_on {
             input.copy_within(start.., 0);
         } else {
-            let error = CallError::new(ErrorName::LineTooLong, format!("a request has at most {REQUEST_MAX} bytes"));
+            let error =
+                CallError::new(ErrorName::LineTooLong, format!("a request has at most {REQUEST_MAX} bytes"));
             write_error(&mut self.output, None, error);
         }
         // what was handled, and the tail that moved to the front, may hold credentials
@@ -289,9 +290,10 @@ impl Connection {
     fn notify(&mut self, change: Result<Arc<Changed>, broadcast::error::RecvError>) {
         match change {
             Ok(changed) => {
-                let wanted = self.watch.as_ref().is_some_and(|watch| {
-                    watch.only.as_ref().is_none_or(|only| *only == changed.secret)
-                });
+                let wanted = self
+                    .watch
+                    .as_ref()
+                    .is_some_and(|watch| watch.only.as_ref().is_none_or(|only| *only == changed.secret));
                 if wanted {
                     write_notification(&mut self.output, "artifact.changed", &*changed);
                 }
@@ -414,7 +416,12 @@ enum WaitsFor {
 impl Patience {
     fn new(limits: SocketConfig) -> Self {
         let deadline = Instant::now() + limits.first_frame_timeout;
-        Self { limits, waits_for: WaitsFor::FirstLine, deadline, timer: Box::pin(tokio::time::sleep_until(deadline)) }
+        Self {
+            limits,
+            waits_for: WaitsFor::FirstLine,
+            deadline,
+            timer: Box::pin(tokio::time::sleep_until(deadline)),
+        }
     }
 
     /// Something was handled; `whole` says whether it ended with a whole line.

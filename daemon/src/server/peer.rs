@@ -4,17 +4,6 @@ use crate::policy::Principal;
 use std::sync::{Arc, OnceLock};
 use tokio::net::UnixStream;
 
-/// Why a peer is not let in.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Refusal {
-    /// The kernel does not say who it is.
-    #[error("the system does not say who connects")]
-    Unknown,
-    /// Another user.
-    #[error("this agent serves another user")]
-    OtherUser,
-}
-
 /// The process on a connection.
 pub(crate) struct Caller {
     uid: u32,
@@ -24,13 +13,15 @@ pub(crate) struct Caller {
 }
 
 impl Caller {
-    /// Asks the kernel, and lets in only the daemon's own user.
-    pub(crate) fn of(stream: &UnixStream) -> Result<Self, Refusal> {
-        let peer = stream.peer_cred().map_err(|_| Refusal::Unknown)?;
-        if peer.uid() != rustix::process::geteuid().as_raw() {
-            return Err(Refusal::OtherUser);
-        }
-        Ok(Self { uid: peer.uid(), pid: peer.pid(), principal: Principal::Owner, executable: OnceLock::new() })
+    /// Asks the kernel. Only the daemon's own user is its owner.
+    ///
+    /// # Errors
+    /// The kernel does not say.
+    pub(crate) fn of(stream: &UnixStream) -> std::io::Result<Self> {
+        let peer = stream.peer_cred()?;
+        let own = peer.uid() == rustix::process::geteuid().as_raw();
+        let principal = if own { Principal::Owner } else { Principal::Stranger };
+        Ok(Self { uid: peer.uid(), pid: peer.pid(), principal, executable: OnceLock::new() })
     }
 
     /// The user id, as of the connect.

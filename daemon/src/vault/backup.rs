@@ -190,7 +190,12 @@ pub(crate) fn snapshots(directory: &Path) -> Vec<PathBuf> {
 }
 
 /// Writes a snapshot named by `second`, and drops all but the newest three.
-pub(crate) fn snapshot(store: &Store, header: &Header, directory: &Path, second: i64) -> Result<(), BackupError> {
+pub(crate) fn snapshot(
+    store: &Store,
+    header: &Header,
+    directory: &Path,
+    second: i64,
+) -> Result<(), BackupError> {
     crate::vault::store::make_private(directory)?;
     write(store, header, &directory.join(format!("{second:012}.snapshot")))?;
     for old in snapshots(directory).into_iter().skip(SNAPSHOTS_KEPT) {
@@ -221,7 +226,8 @@ mod tests {
     fn what_was_written_is_read() {
         let dir = tempfile::tempdir().unwrap();
         let mut seen = Vec::new();
-        let (_, records) = read(&backup(dir.path()), |key, sealed| seen.push((key.id()[0], sealed.len()))).unwrap();
+        let (_, records) =
+            read(&backup(dir.path()), |key, sealed| seen.push((key.id()[0], sealed.len()))).unwrap();
         assert_eq!((records, seen), (5, (0..5).map(|n| (n, 100)).collect()));
     }
 

@@ -112,8 +112,14 @@ pub(crate) fn derive_from_passphrase(
 }
 
 /// Derives from the content of a key file, which is random already.
-pub(crate) fn derive_from_key_file(content: &[u8], salt: &[u8; KEY_LEN]) -> Result<KeyEncryptingKey, CryptoError> {
-    Ok(KeyEncryptingKey(expand(&hkdf::Salt::new(hkdf::HKDF_SHA256, salt).extract(content), b"bursar key file")?))
+pub(crate) fn derive_from_key_file(
+    content: &[u8],
+    salt: &[u8; KEY_LEN],
+) -> Result<KeyEncryptingKey, CryptoError> {
+    Ok(KeyEncryptingKey(expand(
+        &hkdf::Salt::new(hkdf::HKDF_SHA256, salt).extract(content),
+        b"bursar key file",
+    )?))
 }
 
 /// The random key that all others come from. Wiped on drop.
@@ -131,7 +137,11 @@ impl RootKey {
     }
 
     /// Unwraps what [`Self::wrap`] made.
-    pub(crate) fn unwrap(wrapped: &[u8], under: &KeyEncryptingKey, bound: &[u8]) -> Result<Self, CryptoError> {
+    pub(crate) fn unwrap(
+        wrapped: &[u8],
+        under: &KeyEncryptingKey,
+        bound: &[u8],
+    ) -> Result<Self, CryptoError> {
         let mut opened = Zeroizing::new(Vec::new());
         open_with(&scheduled(&under.0)?, bound, wrapped, &mut opened)?;
         let bytes: [u8; KEY_LEN] = opened.as_slice().try_into().map_err(|_| CryptoError::DoesNotOpen)?;
@@ -212,7 +222,11 @@ fn seal_with(key: &LessSafeKey, bound: &[u8], plain: &[u8]) -> Result<Vec<u8>, C
     sealed.extend_from_slice(plain);
     let start = 1 + NONCE_LEN;
     let tag = key
-        .seal_in_place_separate_tag(Nonce::assume_unique_for_key(nonce), Aad::from(bound), &mut sealed[start..])
+        .seal_in_place_separate_tag(
+            Nonce::assume_unique_for_key(nonce),
+            Aad::from(bound),
+            &mut sealed[start..],
+        )
         .map_err(|_| CryptoError::Parameters)?;
     sealed.extend_from_slice(tag.as_ref());
     Ok(sealed)
@@ -264,7 +278,10 @@ mod tests {
             PassphraseCost { passes: 1, ..PassphraseCost::LEAST },
             PassphraseCost { lanes: 0, ..PassphraseCost::LEAST },
         ] {
-            assert_eq!(derive_from_passphrase(b"x", &[0; KEY_LEN], cost).err(), Some(CryptoError::Parameters));
+            assert_eq!(
+                derive_from_passphrase(b"x", &[0; KEY_LEN], cost).err(),
+                Some(CryptoError::Parameters)
+            );
         }
     }
 

@@ -143,7 +143,11 @@ impl Header {
     }
 
     /// Adds a passphrase, in the place of an older one. Takes as long as a derivation.
-    pub(crate) fn enrol_passphrase(&mut self, passphrase: &Sensitive, root: &RootKey) -> Result<(), HeaderError> {
+    pub(crate) fn enrol_passphrase(
+        &mut self,
+        passphrase: &Sensitive,
+        root: &RootKey,
+    ) -> Result<(), HeaderError> {
         let text = passphrase.expose().as_bytes();
         if !(PASSPHRASE_MIN..=PASSPHRASE_MAX).contains(&text.len()) {
             return Err(HeaderError::PassphraseLength);
@@ -187,7 +191,9 @@ impl Header {
             self.enrolments.iter().find(|e| matches!(e.opened_by, OpenedBy::Passphrase(_)) == passphrase)
         };
         let (enrolment, what) = match opener {
-            Opener::Passphrase(_) => (find(true).ok_or(HeaderError::NotEnrolled("passphrase"))?, "the passphrase"),
+            Opener::Passphrase(_) => {
+                (find(true).ok_or(HeaderError::NotEnrolled("passphrase"))?, "the passphrase")
+            }
             Opener::KeyFile(_) | Opener::Remembered => {
                 (find(false).ok_or(HeaderError::NotEnrolled("key file"))?, "the key file")
             }

@@ -80,7 +80,10 @@ impl Versioned for SecretV1 {}
 impl Versioned for ManifestV1 {}
 
 fn options() -> impl bincode::Options {
-    bincode::DefaultOptions::new().with_fixint_encoding().with_limit(RECORD_MAX as u64).reject_trailing_bytes()
+    bincode::DefaultOptions::new()
+        .with_fixint_encoding()
+        .with_limit(RECORD_MAX as u64)
+        .reject_trailing_bytes()
 }
 
 /// A record's bytes, version first.
@@ -94,7 +97,9 @@ pub(crate) fn encode<T: Versioned>(record: &T) -> Result<Zeroizing<Vec<u8>>, Unk
 /// Reads a record of the present version.
 pub(crate) fn decode<T: Versioned>(bytes: &[u8]) -> Result<T, UnknownForm> {
     match bytes.split_first() {
-        Some((version, rest)) if *version == T::VERSION => options().deserialize(rest).map_err(|_| UnknownForm),
+        Some((version, rest)) if *version == T::VERSION => {
+            options().deserialize(rest).map_err(|_| UnknownForm)
+        }
         _ => Err(UnknownForm),
     }
 }
@@ -188,7 +193,8 @@ mod tests {
 
     #[test]
     fn version_1_is_written_as_it_always_was() {
-        let record = EnvironmentV1 { organization: [3; 16], name: "staging".into(), stage: 2, created_at: 64 };
+        let record =
+            EnvironmentV1 { organization: [3; 16], name: "staging".into(), stage: 2, created_at: 64 };
         assert_eq!(hex(&encode(&record).unwrap()), ENVIRONMENT_V1.replace(' ', ""));
         assert_eq!(decode::<EnvironmentV1>(&encode(&record).unwrap()), Ok(record));
     }
@@ -216,8 +222,8 @@ mod tests {
     proptest! {
         #[test]
         fn rubbish_decodes_to_an_error_or_a_record_but_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
-            drop(decode::<SecretV1>(&bytes));
-            drop(decode::<ManifestV1>(&bytes));
+            let _ = decode::<SecretV1>(&bytes);
+            let _ = decode::<ManifestV1>(&bytes);
             let _ = decode_artifact(&bytes);
             let _ = decode_credentials(&bytes);
         }

@@ -48,8 +48,14 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// The kinds that are sealed, each under its own key.
-    pub(crate) const SEALED: [Self; 6] =
-        [Self::Manifest, Self::Organization, Self::Environment, Self::Secret, Self::Credentials, Self::Artifact];
+    pub(crate) const SEALED: [Self; 6] = [
+        Self::Manifest,
+        Self::Organization,
+        Self::Environment,
+        Self::Secret,
+        Self::Credentials,
+        Self::Artifact,
+    ];
 
     /// The place of this kind's key among the sealed ones; the header has none and takes the manifest's.
     pub(crate) const fn place(self) -> usize {
@@ -252,7 +258,15 @@ impl Store {
             .spawn(move || writer.run(&waiting))
             .map_err(|error| disk(&error))?;
         let directory = directory.to_owned();
-        Ok(Self { tree, directory, queued, failed, commits: Some(commits), committer: Some(committer), _db: db })
+        Ok(Self {
+            tree,
+            directory,
+            queued,
+            failed,
+            commits: Some(commits),
+            committer: Some(committer),
+            _db: db,
+        })
     }
 
     /// Whether a write would be taken now.
@@ -334,8 +348,9 @@ impl Committer {
             let outcome = if self.failed.load(Ordering::Acquire) {
                 Err(StoreError::Disk("an earlier write failed".into()))
             } else {
-                catch_unwind(AssertUnwindSafe(|| self.write(&shared)))
-                    .unwrap_or_else(|_| Err(StoreError::Disk("the store stopped in the middle of a write".into())))
+                catch_unwind(AssertUnwindSafe(|| self.write(&shared))).unwrap_or_else(|_| {
+                    Err(StoreError::Disk("the store stopped in the middle of a write".into()))
+                })
             };
             if outcome.is_err() {
                 self.failed.store(true, Ordering::Release);
@@ -379,7 +394,8 @@ impl Committer {
 
 /// Whether the file system of `directory` would take a write.
 pub(crate) fn room_at(directory: &Path) -> Result<(), StoreError> {
-    let system = rustix::fs::statvfs(directory).map_err(|error| StoreError::Disk(error.kind().to_string()))?;
+    let system =
+        rustix::fs::statvfs(directory).map_err(|error| StoreError::Disk(error.kind().to_string()))?;
     if system.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY) {
         return Err(StoreError::ReadOnly);
     }
@@ -446,7 +462,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path()).unwrap();
         store.commit(put(1, b"one")).durable_blocking().unwrap();
-        store.commit(vec![(key(1), None), (key(2), Some(Sealed::from(b"two".to_vec())))]).durable_blocking().unwrap();
+        store
+            .commit(vec![(key(1), None), (key(2), Some(Sealed::from(b"two".to_vec())))])
+            .durable_blocking()
+            .unwrap();
         drop(store);
         let store = Store::open(dir.path()).unwrap();
         assert!(store.get(&key(1)).unwrap().is_none());

@@ -1,0 +1,160 @@
+//! Credentials for an artifact: what an exchange is, how its outcome is told, and the real one over HTTP.
+//!
+//! Nothing here stores anything or decides when to try again. A failure says what happened in words that
+//! hold no body, no token and no credential.
+
+mod client_credentials;
+mod form;
+mod http;
+mod jwt;
+mod lifetime;
+mod signer;
+mod wire;
+
+pub(crate) use http::{HttpSettings, StartError};
+pub(crate) use lifetime::{Lifetime, judge, judge_jwt};
+
+use crate::credentials::Credentials;
+use bursar_proto::sensitive::Sensitive;
+use bursar_proto::time::Timestamp;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::task::TaskTracker;
+
+/// Threads for looking up host names, which the system's resolver blocks; a slow lookup must not hold up all
+/// others, and thousands at once must not make thousands of threads.
+const LOOKUP_THREADS: usize = 4;
+
+/// What an issuer granted, or we signed ourselves.
+#[derive(Debug)]
+pub(crate) struct Granted {
+    /// The token: visible ASCII and blanks, at most [`wire::TOKEN_MAX`] bytes as JSON.
+    pub(crate) access_token: Sensitive,
+    /// Its lifetime in seconds, at most [`wire::EXPIRES_IN_MAX`].
+    pub(crate) expires_in: u64,
+    /// Its type as the issuer says, printable and short.
+    pub(crate) token_type: Option<String>,
+    /// Its scope as the issuer says, printable and short.
+    pub(crate) scope: Option<String>,
+}
+
+/// Why an exchange brought no artifact.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Failure {
+    /// What to make of it.
+    pub(crate) cause: Cause,
+    /// What failed, the issuer's OAuth error code and HTTP status, and what to do. Fit to be shown.
+    pub(crate) details: String,
+}
+
+/// What a failure means for further attempts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// The issuer did not answer, or is out of order; that says nothing of the credentials.
+    Unreachable,
+    /// The issuer refused, perhaps for now.
+    Transient,
+    /// The same request will be refused again: the credentials or the policy must change.
+    Permanent,
+}
+
+impl Failure {
+    fn new(cause: Cause, details: impl Into<String>) -> Self {
+        Self { cause, details: details.into() }
+    }
+}
+
+/// An exchange under way. Dropping it does not stop the exchange.
+pub(crate) type Outcome<'a> = Pin<Box<dyn Future<Output = Result<Granted, Failure>> + Send + 'a>>;
+
+/// Whoever makes tokens of credentials: the issuers, or a test.
+pub(crate) trait Exchange: Send + Sync {
+    /// Exchanges `credentials` once; `now` goes into the claims of a JWT.
+    fn exchange(&self, credentials: Arc<Credentials>, now: Timestamp) -> Outcome<'_>;
+}
+
+/// The real issuers. Requests and signatures run on a thread of their own, so that whoever serves the socket
+/// never waits for them; signatures run there one at a time, and so are bounded by it.
+pub(crate) struct Issuers {
+    /// `None` only while dropping: closing it ends the thread.
+    jobs: Option<mpsc::UnboundedSender<Job>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// One exchange on its way to the thread. At most one a secret waits here, so the queue is as short as the vault.
+struct Job {
+    credentials: Arc<Credentials>,
+    now: Timestamp,
+    outcome: oneshot::Sender<Result<Granted, Failure>>,
+}
+
+impl Issuers {
+    /// Makes the clients and starts the thread.
+    ///
+    /// # Errors
+    /// The extra CA file cannot be used, or the system gives no thread.
+    pub(crate) fn start(settings: &HttpSettings) -> Result<Self, StartError> {
+        let http = Arc::new(http::Http::new(settings)?);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .enable_time()
+            .max_blocking_threads(LOOKUP_THREADS)
+            .thread_name("issuer-lookup")
+            .build()
+            .map_err(StartError::Thread)?;
+        let (jobs, mut queue) = mpsc::unbounded_channel::<Job>();
+        let work = move || {
+            let tasks = TaskTracker::new();
+            runtime.block_on(async {
+                while let Some(job) = queue.recv().await {
+                    tasks.spawn(run(job, Arc::clone(&http)));
+                }
+            });
+            // a lookup may block for long yet, and nobody waits for what it finds
+            runtime.shutdown_background();
+        };
+        let thread =
+            std::thread::Builder::new().name("issuers".into()).spawn(work).map_err(StartError::Thread)?;
+        Ok(Self { jobs: Some(jobs), thread: Some(thread) })
+    }
+}
+
+impl Exchange for Issuers {
+    fn exchange(&self, credentials: Arc<Credentials>, now: Timestamp) -> Outcome<'_> {
+        let (outcome, told) = oneshot::channel();
+        let sent =
+            self.jobs.as_ref().is_some_and(|jobs| jobs.send(Job { credentials, now, outcome }).is_ok());
+        Box::pin(async move {
+            let stopped = || Failure::new(Cause::Transient, "the exchange was cut off inside the agent");
+            if !sent {
+                return Err(stopped());
+            }
+            told.await.unwrap_or_else(|_| Err(stopped()))
+        })
+    }
+}
+
+impl Drop for Issuers {
+    fn drop(&mut self) {
+        self.jobs = None;
+        if let Some(thread) = self.thread.take() {
+            // a panic there has failed its own exchange already
+            let _ = thread.join();
+        }
+    }
+}
+
+async fn run(job: Job, http: Arc<http::Http>) {
+    let granted = match &*job.credentials {
+        Credentials::ClientCredentialsGrant(grant) => client_credentials::exchange(grant, &http).await,
+        Credentials::Jwt(jwt) => jwt::exchange(jwt, job.now, &http).await,
+        _ => Err(lifetime::not_exchanged()),
+    };
+    // whoever asked may have left; the exchange is complete all the same
+    let _ = job.outcome.send(granted);
+}
+
+#[cfg(test)]
+mod tests;
