@@ -107,7 +107,7 @@ impl Agent {
     /// Carries out a call.
     pub(crate) async fn handle(self: &Arc<Self>, call: Authorized<Call>, caller: &Caller) -> Answer {
         match call.into_inner() {
-            Call::Hello(call) => answer(self.hello(&call)),
+            Call::Hello(call) => answer(Self::hello(&call)),
             Call::AgentStatus(_) => answer(Ok(self.status())),
             Call::AgentStop(_) => answer(Ok(self.stop())),
             Call::VaultInit(call) => answer(self.vault_init(call).await),

@@ -21,10 +21,7 @@ impl Clock for SystemClock {
 }
 
 #[cfg(test)]
-pub(crate) use manual::ManualClock;
-
-#[cfg(test)]
-mod manual {
+pub(crate) mod manual {
     use super::{Clock, Timestamp};
     use std::sync::atomic::{AtomicI64, Ordering};
 

@@ -28,7 +28,7 @@ use std::time::Duration;
 const CONFIG_MAX: u64 = 256 * 1024;
 
 /// The longest time limit that makes sense for anything here.
-const LIMIT_MAX: Duration = Duration::from_secs(7 * 24 * 3_600);
+const LIMIT_MAX: Duration = Duration::from_hours(7 * 24);
 
 /// A config that cannot be used: which file, what is wrong.
 #[derive(Debug, thiserror::Error)]
@@ -128,7 +128,7 @@ impl Default for SocketConfig {
             // a whole line is one write of the client; ten seconds bridge a stopped one
             frame_timeout: Duration::from_secs(10),
             // build daemons keep a connection for the length of a build
-            idle_timeout: Duration::from_secs(3_600),
+            idle_timeout: Duration::from_hours(1),
         }
     }
 }
@@ -259,7 +259,7 @@ pub(crate) struct Paths {
 impl Paths {
     /// Reads the environment: `BURSAR_HOME`, `BURSAR_SOCK`, the XDG directories, `HOME`.
     pub(crate) fn find(socket: Option<PathBuf>, config: Option<PathBuf>) -> Result<Self, ConfigError> {
-        Self::from(socket, config, rustix::process::getuid().as_raw(), |name| variable(name))
+        Self::from(socket, config, rustix::process::getuid().as_raw(), variable)
     }
 
     fn from(

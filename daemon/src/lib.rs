@@ -46,8 +46,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use vault::{Place, Vault};
 
-/// How long the end waits for exchanges and answers that are under way: as long as an issuer may take.
-const DRAIN: Duration = Duration::from_secs(35);
+/// How long the end waits for exchanges and answers that are under way: longer than a live issuer takes, shorter
+/// than a service manager waits before it kills. What is cut off stays pending or due, and is taken up by the next start.
+const DRAIN: Duration = Duration::from_secs(10);
 
 /// The agent that keeps machine credentials, exchanges them and serves what tools need.
 #[derive(clap::Parser)]

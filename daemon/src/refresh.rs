@@ -8,6 +8,9 @@ pub(crate) mod plan;
 
 pub(crate) use flight::{Flight, Flights};
 
+#[cfg(test)]
+mod tests;
+
 use crate::agent::Agent;
 use bursar_proto::time::Timestamp;
 use std::sync::Arc;
@@ -90,7 +93,7 @@ impl Agent {
 }
 
 #[cfg(test)]
-mod tests {
+mod nap_tests {
     use super::*;
 
     #[test]

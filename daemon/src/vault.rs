@@ -13,8 +13,10 @@ pub(crate) mod backup;
 pub(crate) mod catalog;
 pub(crate) mod crypto;
 pub(crate) mod header;
-mod record;
+pub(crate) mod record;
 pub(crate) mod store;
+#[cfg(test)]
+mod tests;
 
 use crate::credentials::{Artifact, Credentials};
 use backup::BackupError;
@@ -25,7 +27,7 @@ use bursar_proto::time::Timestamp;
 use catalog::{Catalog, Environment};
 use crypto::{CryptoError, Keys, RootKey};
 use header::{Header, HeaderError};
-use record::{ManifestV1, UnknownForm};
+use record::{ManifestV1, Saved, UnknownForm};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use store::{Batch, Committed, Id, Key, Kind, RECORD_MAX, Sealed, Store, StoreError};
@@ -90,6 +92,18 @@ impl Place {
         self.state.join("snapshots")
     }
 
+    /// Says that a vault was made here. sled takes a log that turned to rubbish for an empty one, and an
+    /// empty store must not pass for a vault that never was.
+    fn marker(&self) -> PathBuf {
+        self.state.join("made")
+    }
+
+    fn mark(&self) -> std::io::Result<()> {
+        let directory = std::fs::File::open(&self.state)?;
+        std::fs::File::create(self.marker())?.sync_all()?;
+        directory.sync_all()
+    }
+
     fn aside(&self, why: &str, now: Timestamp) -> PathBuf {
         self.state.join(format!("store.{why}-{}", now.seconds()))
     }
@@ -120,6 +134,10 @@ impl Vault {
         remove_directory(&place.new_store())?;
         let store = match Store::open(&place.store()) {
             Err(StoreError::Damaged) => rebuild(&place, now)?,
+            Ok(store) if place.marker().exists() && store.get(&Key::HEADER)?.is_none() => {
+                drop(store);
+                rebuild(&place, now)?
+            }
             opened => opened?,
         };
         let state = at_rest(store)?;
@@ -173,6 +191,7 @@ impl Vault {
     ) -> Result<Committed, VaultError> {
         let State::Absent(store) = &self.state else { return Err(VaultError::Exists) };
         store.writable()?;
+        self.place.mark().map_err(|error| StoreError::Disk(error.kind().to_string()))?;
         let keys = Keys::derive(&root)?;
         let written = header.write()?;
         let personal = crypto::generate()?;
@@ -272,13 +291,13 @@ impl Vault {
 
     /// Writes the store anew under `root`, and drops the old one with all that lay in its log, and the
     /// snapshots under the old key. Blocks for as long as that takes.
-    pub(crate) fn rekey(&mut self, root: RootKey, header: Header, now: Timestamp) -> Result<(), VaultError> {
+    pub(crate) fn rekey(&mut self, root: RootKey, header: &Header, now: Timestamp) -> Result<(), VaultError> {
         let place = self.place.clone();
         let unlocked = self.unlocked()?;
         unlocked.store.writable()?;
         let keys = Keys::derive(&root)?;
         let fresh = new_store(&place)?;
-        unlocked.rewrite(&fresh, &keys, &header)?;
+        unlocked.rewrite(&fresh, &keys, header)?;
         drop(fresh);
         self.exchange_stores()?;
         remove_directory(&place.new_store())?;
@@ -312,6 +331,7 @@ impl Vault {
         drop(fresh);
         let held_a_vault = !matches!(self.state, State::Absent(_));
         self.exchange_stores()?;
+        self.place.mark().map_err(|error| StoreError::Disk(error.kind().to_string()))?;
         let replaced = if held_a_vault {
             let aside = self.place.aside("replaced", now);
             std::fs::rename(self.place.new_store(), &aside)
@@ -336,6 +356,11 @@ impl Vault {
         backup::snapshot(&unlocked.store, &unlocked.header, &directory, now.seconds())?;
         unlocked.changed_since_snapshot = false;
         Ok(true)
+    }
+
+    /// The newest snapshot, for a hint.
+    pub(crate) fn newest_snapshot(&self) -> Option<PathBuf> {
+        backup::snapshots(&self.place.snapshots()).into_iter().next()
     }
 
     /// Closes the present store and swaps it with the new one in one step of the file system.
@@ -417,13 +442,12 @@ impl Unlocked {
             .map_err(|_| VaultError::Tampered("credentials that cannot be read"))
     }
 
-    /// Opens a secret's artifact into `plain`; answers when it ends and the members of the reply. `None` where
-    /// there is no artifact.
+    /// Opens a secret's artifact into `plain`; `None` where there is none.
     pub(crate) fn artifact<'p>(
         &self,
         id: &Id,
         plain: &'p mut Vec<u8>,
-    ) -> Result<Option<(Option<Timestamp>, &'p [u8])>, VaultError> {
+    ) -> Result<Option<Saved<'p>>, VaultError> {
         let Some(tag) = self.catalog.secrets.get(id).and_then(|secret| secret.artifact_tag) else {
             return Ok(None);
         };
@@ -513,12 +537,11 @@ impl Unlocked {
         let mut manifest = ManifestV1::default();
         let mut plain = Zeroizing::new(Vec::new());
         let mut reseal = |key: Key, tag: Option<&crypto::Tag>, out: &mut Batch| {
-            match tag {
-                Some(tag) => self.open(&key, tag, &mut plain)?,
-                None => {
-                    let sealed = self.store.get(&key)?.ok_or(VaultError::Tampered("a record is missing"))?;
-                    self.keys.open(&key, &sealed, &mut plain)?;
-                }
+            if let Some(tag) = tag {
+                self.open(&key, tag, &mut plain)?;
+            } else {
+                let sealed = self.store.get(&key)?.ok_or(VaultError::Tampered("a record is missing"))?;
+                self.keys.open(&key, &sealed, &mut plain)?;
             }
             let sealed = keys.seal(&key, &plain)?;
             let tag = crypto::tag(&sealed);
@@ -723,7 +746,7 @@ fn rebuild(place: &Place, now: Timestamp) -> Result<Store, VaultError> {
                 return Ok(Store::open(&place.store())?);
             }
             Err(error) => {
-                tracing::error!(snapshot = %snapshot.display(), %error, "a snapshot cannot be used")
+                tracing::error!(snapshot = %snapshot.display(), %error, "a snapshot cannot be used");
             }
         }
     }
@@ -731,7 +754,13 @@ fn rebuild(place: &Place, now: Timestamp) -> Result<Store, VaultError> {
         "there is no snapshot to build the store from; restore a backup with: bursar restore FILE"
     );
     remove_directory(&place.new_store())?;
-    Ok(Store::open(&place.store())?)
+    let store = Store::open(&place.store())?;
+    match std::fs::remove_file(place.marker()) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(StoreError::Disk(error.kind().to_string()).into())
+        }
+        _ => Ok(store),
+    }
 }
 
 fn remove_directory(path: &Path) -> Result<(), VaultError> {

@@ -57,7 +57,7 @@ impl Home {
 
     /// Writes the config file, for daemons that start after this.
     pub fn config(&self, toml: &str) {
-        fs::write(self.path().join("config.toml"), toml).expect("a config file");
+        fs::write(self.path().join("bursar.toml"), toml).expect("a config file");
     }
 
     /// Writes a file, 0600; answers its path.

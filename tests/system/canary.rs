@@ -110,7 +110,8 @@ fn the_canary_is_nowhere_but_in_artifacts() {
     for file in files {
         let bytes = fs::read(&file).unwrap();
         assert!(!holds(&bytes, CANARY), "{} holds it", file.display());
-        assert!(!holds(&bytes, NAME), "{} holds a name", file.display());
+        let is_log = file.file_name().is_some_and(|name| name == "stderr.log"); // it may say names
+        assert!(is_log || !holds(&bytes, NAME), "{} holds a name", file.display());
     }
 }
 

@@ -93,7 +93,7 @@ fn get_prints_values_headers_fields_and_files() {
         assert_eq!(run.code, 2, "{run:?}");
         assert!(run.out.is_empty() && run.err.contains("--field"), "{run:?}");
     }
-    assert_eq!(home.cli(&["get", "one-token", "--header"]).code, 2);
+    assert_eq!(home.cli(&["get", "one-key-value", "--header"]).code, 2);
     assert_eq!(home.cli(&["get", "one-token", "--min-validity", "soon"]).code, 2);
 
     let file = home.file("out", "old");

@@ -28,5 +28,6 @@ mod readme_tour;
 mod refresh_happens_before_expiry;
 mod restarts_and_stale_sockets;
 mod standard_policy_edges;
+mod the_config_is_obeyed;
 mod the_vault_opens_only_with_its_key;
 mod watchers_are_told;

@@ -11,6 +11,7 @@ use crate::refresh::{Flight, plan};
 use crate::server::peer::Caller;
 use crate::vault::Unlocked;
 use crate::vault::catalog::Secret;
+use crate::vault::record::Saved;
 use crate::vault::store::Id;
 use bursar_proto::call::{ArtifactGet, QuickGet};
 use bursar_proto::error::{CallError, ErrorName};
@@ -106,12 +107,12 @@ impl Agent {
         let mut opened = Vec::new();
         let artifact = unlocked.artifact(&id, &mut opened)?;
         let need = i64::try_from(min_validity.unwrap_or(MIN_VALIDITY).max(MIN_VALIDITY)).unwrap_or(i64::MAX);
-        match judge(secret, artifact.as_ref().map(|(expires_at, _)| *expires_at), need, may_wait, now) {
+        match judge(secret, artifact.as_ref(), need, may_wait, now) {
             Verdict::Refuse(error) => Err(error),
             Verdict::Exchange => Ok(Got::Waits(self.join(id, unlocked))),
             Verdict::Serve => {
-                let Some((_, members)) = artifact else { return Err(pending(&secret.full_name())) };
-                write_result(out, secret, members);
+                let Some(artifact) = artifact else { return Err(pending(&secret.full_name())) };
+                write_result(out, secret, artifact.members);
                 self.note_caller(id, caller, now);
                 self.used(now);
                 Ok(Got::Written)
@@ -134,10 +135,10 @@ impl Agent {
     }
 }
 
-/// Decides. `artifact` is when the saved artifact ends, if there is one; `need` is in seconds.
+/// Decides. `need` is in seconds.
 fn judge(
     secret: &Secret,
-    artifact: Option<Option<Timestamp>>,
+    artifact: Option<&Saved<'_>>,
     need: i64,
     may_wait: bool,
     now: Timestamp,
@@ -157,13 +158,13 @@ fn judge(
         let hint = format!("give it new credentials: bursar secret edit {full}");
         return refuse(ErrorName::Expired, format!("{full} expired at {date}"), hint);
     }
-    let left = match artifact {
+    let left = match artifact.map(|saved| saved.expires_at) {
         // never exchanged, or not yet
         None => 0,
         Some(None) => return Verdict::Serve,
         Some(Some(expires_at)) => expires_at.since(now),
     };
-    if artifact.is_some() && left >= need {
+    if left >= need {
         return Verdict::Serve;
     }
     let lifetime = secret.activated_at.zip(secret.expires_at).map(|(from, to)| to.since(from));
@@ -252,7 +253,8 @@ mod tests {
     }
 
     fn verdict(secret: &Secret, need: i64, may_wait: bool) -> String {
-        match judge(secret, Some(secret.expires_at), need, may_wait, at(NOW)) {
+        let saved = Saved { expires_at: secret.expires_at, members: b"" };
+        match judge(secret, Some(&saved), need, may_wait, at(NOW)) {
             Verdict::Serve => "serve".into(),
             Verdict::Exchange => "exchange".into(),
             Verdict::Refuse(error) => error.name.to_string(),
@@ -261,13 +263,13 @@ mod tests {
 
     #[test]
     fn what_is_dead_is_refused_with_its_own_name() {
-        let dead: [(fn(&mut Secret), &str); 4] = [
-            (|s| s.active = false, "inactive"),
-            (|s| s.environment = None, "unbound"),
-            (|s| s.expiration_date = Some(at(NOW)), "expired"),
-            (|s| (s.status, s.expires_at) = (Status::Failed, Some(at(NOW))), "failed"),
-        ];
-        for (kill, name) in dead {
+        let cases = [
+            (|s: &mut Secret| s.active = false, "inactive"),
+            (|s: &mut Secret| s.environment = None, "unbound"),
+            (|s: &mut Secret| s.expiration_date = Some(at(NOW)), "expired"),
+            (|s: &mut Secret| (s.status, s.expires_at) = (Status::Failed, Some(at(NOW))), "failed"),
+        ] as [(fn(&mut Secret), _); 4];
+        for (kill, name) in cases {
             let mut secret = served();
             assert_eq!(verdict(&secret, 1, true), "serve");
             kill(&mut secret);

@@ -2,6 +2,7 @@
 
 use crate::policy::Denied;
 use crate::vault::VaultError;
+use crate::vault::backup::BackupError;
 use crate::vault::header::HeaderError;
 use crate::vault::store::StoreError;
 use bursar_proto::error::{CallError, ErrorName};
@@ -14,10 +15,9 @@ impl From<VaultError> for CallError {
             VaultError::Exists => Self::new(ErrorName::Conflict, message).hint("open it: bursar unlock"),
             VaultError::Locked => Self::new(ErrorName::Locked, message).hint("open it: bursar unlock"),
             VaultError::Header(header) => header.into(),
-            VaultError::Store(store) => store.into(),
+            VaultError::Store(store) | VaultError::Backup(BackupError::Store(store)) => store.into(),
             VaultError::Tampered(_) => Self::new(ErrorName::StoreFailed, message)
                 .hint("put a backup in its place: bursar restore FILE"),
-            VaultError::Backup(crate::vault::backup::BackupError::Store(store)) => store.into(),
             VaultError::Backup(_) => Self::new(ErrorName::Invalid, message),
             VaultError::Crypto(_) => Self::new(ErrorName::Internal, message),
         }
@@ -34,8 +34,9 @@ impl From<HeaderError> for CallError {
             HeaderError::NotEnrolled(_) => {
                 Self::new(ErrorName::WrongKey, message).hint("open it by its passphrase: bursar unlock")
             }
-            HeaderError::KeyFile { .. } => Self::new(ErrorName::Invalid, message),
-            HeaderError::PassphraseLength => Self::new(ErrorName::Invalid, message),
+            HeaderError::KeyFile { .. } | HeaderError::PassphraseLength => {
+                Self::new(ErrorName::Invalid, message)
+            }
             HeaderError::Damaged | HeaderError::Newer => Self::new(ErrorName::StoreFailed, message)
                 .hint("put a backup in its place: bursar restore FILE"),
             HeaderError::Crypto(_) => Self::new(ErrorName::Internal, message),

@@ -38,21 +38,20 @@ impl Callers {
     fn note(&mut self, id: Id, caller: &Caller, now: Timestamp) {
         let seen = self.0.entry(id).or_default();
         let executable = caller.executable();
-        match seen.iter_mut().find(|s| s.uid == caller.uid() && s.executable.as_ref() == executable) {
-            Some(known) => {
-                known.last_seen_at = now;
-                known.count += 1;
-            }
-            None => {
-                if seen.len() == CALLERS_KEPT
-                    && let Some(oldest) = (0..seen.len()).min_by_key(|at| seen[*at].last_seen_at)
-                {
-                    seen.swap_remove(oldest);
-                }
-                let executable = executable.cloned();
-                seen.push(Seen { executable, uid: caller.uid(), last_seen_at: now, count: 1 });
-            }
+        if let Some(known) =
+            seen.iter_mut().find(|s| s.uid == caller.uid() && s.executable.as_ref() == executable)
+        {
+            known.last_seen_at = now;
+            known.count += 1;
+            return;
         }
+        if seen.len() == CALLERS_KEPT
+            && let Some(oldest) = (0..seen.len()).min_by_key(|at| seen[*at].last_seen_at)
+        {
+            seen.swap_remove(oldest);
+        }
+        let executable = executable.cloned();
+        seen.push(Seen { executable, uid: caller.uid(), last_seen_at: now, count: 1 });
     }
 }
 

@@ -1,13 +1,14 @@
 //! hello, agent.status, agent.stop.
 
 use super::Agent;
+use crate::vault::catalog::Catalog;
 use bursar_proto::call::Hello;
 use bursar_proto::error::{CallError, ErrorName};
 use bursar_proto::reply;
 use bursar_proto::{PROTOCOL, PROTOCOL_OLDEST};
 
 impl Agent {
-    pub(super) fn hello(&self, call: &Hello) -> Result<reply::Hello, CallError> {
+    pub(super) fn hello(call: &Hello) -> Result<reply::Hello, CallError> {
         if let Some(protocol) = call.protocol
             && !(PROTOCOL_OLDEST..=PROTOCOL).contains(&protocol)
         {
@@ -41,7 +42,7 @@ impl Agent {
             store,
             secrets: catalog.map(|c| count(c.secrets.len())),
             failing: catalog.map(|c| count(c.secrets.values().filter(|s| s.failing()).count())),
-            next_attempt_at: catalog.and_then(|c| c.next_due()),
+            next_attempt_at: catalog.and_then(Catalog::next_due),
         }
     }
 

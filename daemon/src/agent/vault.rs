@@ -9,12 +9,13 @@ use bursar_proto::error::{CallError, ErrorName};
 use bursar_proto::kind::VaultState;
 use bursar_proto::reply;
 use bursar_proto::sensitive::Sensitive;
+use bursar_proto::time::Timestamp;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The longest wait after wrong passphrases: guessing stays dear, a person who mistyped comes back.
-const WAIT_MAX: Duration = Duration::from_secs(60);
+const WAIT_MAX: Duration = Duration::from_mins(1);
 
 /// Wrong passphrases and the wait that they cost: one second, then twice as long each time.
 #[derive(Default)]
@@ -84,11 +85,24 @@ impl Agent {
         }
         let root = self.open(header, opener(call.passphrase, call.key_file)?).await?;
         let now = self.clock.now();
-        self.vault().unlock(root, now)?;
+        self.unlock_with(root, now)?;
         self.used(now);
         self.wake.notify_one();
         tracing::info!("the vault was unlocked");
         self.vault_state()
+    }
+
+    /// Unlocks; where the store does not hold what was written, the newest snapshot is the way out.
+    fn unlock_with(&self, root: RootKey, now: Timestamp) -> Result<(), CallError> {
+        let mut vault = self.vault();
+        vault.unlock(root, now).map_err(|error| {
+            let tampered = matches!(error, VaultError::Tampered(_));
+            match vault.newest_snapshot().filter(|_| tampered) {
+                Some(snapshot) => CallError::from(error)
+                    .hint(format!("go back to the newest snapshot: bursar restore {}", snapshot.display())),
+                None => error.into(),
+            }
+        })
     }
 
     /// Unlocks a vault that remembers a key file, before anybody can ask for it.
@@ -158,7 +172,7 @@ impl Agent {
         .await??;
         self.settled().await?;
         let agent = self.clone();
-        on_worker(move || agent.vault().rekey(root, header, agent.clock.now())).await??;
+        on_worker(move || agent.vault().rekey(root, &header, agent.clock.now())).await??;
         self.wake.notify_one();
         tracing::info!("the vault has new keys");
         self.vault_state()
@@ -232,14 +246,14 @@ impl Agent {
     /// Opens a header with what the caller brought; a wrong key costs growing time.
     async fn open(&self, header: Header, opener: Opener) -> Result<RootKey, CallError> {
         self.throttle.lock().unwrap_or_else(PoisonError::into_inner).check(Instant::now())?;
-        let opened = on_worker(move || header.open(&opener)).await?;
+        let root = on_worker(move || header.open(&opener)).await?;
         let mut throttle = self.throttle.lock().unwrap_or_else(PoisonError::into_inner);
-        match &opened {
+        match &root {
             Ok(_) => *throttle = Throttle::default(),
             Err(HeaderError::WrongKey(_)) => throttle.wrong(Instant::now()),
             Err(_) => {}
         }
-        Ok(opened?)
+        Ok(root?)
     }
 
     /// Proves that the caller knows the present passphrase, where the vault has one, and answers the root key.

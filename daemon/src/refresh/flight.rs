@@ -15,7 +15,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 /// After a write that failed, the same secret is not exchanged again sooner than this.
-const PAUSE_AFTER_WRITE_FAILURE: Duration = Duration::from_secs(60);
+const PAUSE_AFTER_WRITE_FAILURE: Duration = Duration::from_mins(1);
 
 /// The exchanges that are under way.
 #[derive(Default)]
@@ -91,14 +91,17 @@ impl Agent {
                 Settled::NotWritten => break false,
             }
         };
-        if !written {
+        if written {
+            self.end_flight(id);
+            drop(landing);
+        } else {
             // whoever waits learns it now; the flight stays, so that nobody starts another at once
             drop(landing);
-            tokio::time::sleep(PAUSE_AFTER_WRITE_FAILURE).await;
+            tokio::select! {
+                () = tokio::time::sleep(PAUSE_AFTER_WRITE_FAILURE) => {}
+                () = self.shutdown.cancelled() => {}
+            }
             self.end_flight(id);
-        } else {
-            self.end_flight(id);
-            drop(landing);
         }
         self.wake.notify_one();
     }
@@ -251,6 +254,7 @@ mod tests {
         Timestamp::from_seconds(seconds)
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "an outcome, like `refused`")]
     fn granted(expires_in: u64, refresh_offset: u64) -> Outcome {
         let access_token = Sensitive::new("t".into());
         Ok((

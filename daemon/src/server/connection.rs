@@ -213,7 +213,7 @@ impl Connection {
         {
             return self.handle_get(id, request.params, get);
         }
-        match self.decode(&request) {
+        match decode(&request) {
             Err(error) => write_error(&mut self.output, Some(id), error),
             Ok(Call::ArtifactWatch(watch)) => {
                 // from now on, so that nothing is lost between the answer and the first notification
@@ -222,14 +222,6 @@ impl Connection {
                 self.spawn(id, Call::ArtifactWatch(watch));
             }
             Ok(call) => self.spawn(id, call),
-        }
-    }
-
-    fn decode(&self, request: &Parsed<'_>) -> Result<Call, CallError> {
-        match Call::decode(request.method, request.params) {
-            None => Err(CallError::new(ErrorName::UnknownMethod, "no such method")
-                .hint("docs/protocol.md lists them; this agent may be older than the client")),
-            Some(decoded) => Ok(decoded?),
         }
     }
 
@@ -353,6 +345,14 @@ fn parse(line: &[u8]) -> Result<Parsed<'_>, CallError> {
     Ok(Parsed { id, method, params })
 }
 
+fn decode(request: &Parsed<'_>) -> Result<Call, CallError> {
+    match Call::decode(request.method, request.params) {
+        None => Err(CallError::new(ErrorName::UnknownMethod, "no such method")
+            .hint("docs/protocol.md lists them; this agent may be older than the client")),
+        Some(decoded) => Ok(decoded?),
+    }
+}
+
 fn write_head(out: &mut Vec<u8>, id: &str) {
     out.extend_from_slice(b"{\"jsonrpc\":\"2.0\",\"id\":");
     out.extend_from_slice(id.as_bytes());
@@ -408,9 +408,12 @@ struct Patience {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum WaitsFor {
-    FirstLine,
-    RestOfLine,
-    NextLine,
+    /// The first whole line.
+    First,
+    /// The rest of a line.
+    Rest,
+    /// Another line.
+    Next,
 }
 
 impl Patience {
@@ -418,7 +421,7 @@ impl Patience {
         let deadline = Instant::now() + limits.first_frame_timeout;
         Self {
             limits,
-            waits_for: WaitsFor::FirstLine,
+            waits_for: WaitsFor::First,
             deadline,
             timer: Box::pin(tokio::time::sleep_until(deadline)),
         }
@@ -428,14 +431,14 @@ impl Patience {
     fn next(&mut self, whole: bool) {
         match (self.waits_for, whole) {
             // an unfinished line does not buy more time by another byte
-            (WaitsFor::FirstLine | WaitsFor::RestOfLine, false) => {}
-            (WaitsFor::NextLine, false) => self.wait(WaitsFor::RestOfLine, self.limits.frame_timeout),
+            (WaitsFor::First | WaitsFor::Rest, false) => {}
+            (WaitsFor::Next, false) => self.wait(WaitsFor::Rest, self.limits.frame_timeout),
             (_, true) => self.idle(),
         }
     }
 
     fn idle(&mut self) {
-        self.wait(WaitsFor::NextLine, self.limits.idle_timeout);
+        self.wait(WaitsFor::Next, self.limits.idle_timeout);
     }
 
     fn wait(&mut self, waits_for: WaitsFor, limit: Duration) {
@@ -458,9 +461,9 @@ impl Patience {
 
     fn complaint(&self) -> String {
         let (what, limit) = match self.waits_for {
-            WaitsFor::FirstLine => ("no request came", self.limits.first_frame_timeout),
-            WaitsFor::RestOfLine => ("a request was not finished", self.limits.frame_timeout),
-            WaitsFor::NextLine => ("no further request came", self.limits.idle_timeout),
+            WaitsFor::First => ("no request came", self.limits.first_frame_timeout),
+            WaitsFor::Rest => ("a request was not finished", self.limits.frame_timeout),
+            WaitsFor::Next => ("no further request came", self.limits.idle_timeout),
         };
         format!("{what} within {} s", limit.as_secs())
     }

@@ -24,6 +24,12 @@ impl Caller {
         Ok(Self { uid: peer.uid(), pid: peer.pid(), principal, executable: OnceLock::new() })
     }
 
+    /// This process itself, as its own caller.
+    #[cfg(test)]
+    pub(crate) fn own() -> Self {
+        Self { uid: 0, pid: None, principal: Principal::Owner, executable: OnceLock::new() }
+    }
+
     /// The user id, as of the connect.
     pub(crate) fn uid(&self) -> u32 {
         self.uid

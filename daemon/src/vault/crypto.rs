@@ -151,7 +151,8 @@ impl RootKey {
 
 /// One scheduled key per kind of record, and the key of the manifest's digest.
 pub(crate) struct Keys {
-    sealing: [LessSafeKey; Kind::SEALED.len()],
+    /// In the order of [`Kind::SEALED`].
+    sealing: Vec<LessSafeKey>,
     digest: hmac::Key,
 }
 
@@ -161,11 +162,8 @@ impl Keys {
         let extracted = hkdf::Salt::new(hkdf::HKDF_SHA256, b"bursar root key v1").extract(&*root.0);
         let key = |label: &[u8]| expand(&extracted, label);
         let seal = |kind: Kind| scheduled(&*key(kind.label())?);
-        let [a, b, c, d, e, f] = Kind::SEALED;
-        Ok(Self {
-            sealing: [seal(a)?, seal(b)?, seal(c)?, seal(d)?, seal(e)?, seal(f)?],
-            digest: hmac::Key::new(hmac::HMAC_SHA256, &*key(b"manifest digest")?),
-        })
+        let sealing: Vec<LessSafeKey> = Kind::SEALED.into_iter().map(seal).collect::<Result<_, _>>()?;
+        Ok(Self { sealing, digest: hmac::Key::new(hmac::HMAC_SHA256, &*key(b"manifest digest")?) })
     }
 
     fn of(&self, kind: Kind) -> &LessSafeKey {

@@ -139,15 +139,24 @@ pub(crate) fn encode_artifact(expires_at: Option<Timestamp>, members: &[u8]) -> 
     bytes
 }
 
-/// When an artifact ends (`None` for never), and the members of the reply.
-pub(crate) fn decode_artifact(bytes: &[u8]) -> Result<(Option<Timestamp>, &[u8]), UnknownForm> {
+/// A saved artifact, opened.
+pub(crate) struct Saved<'p> {
+    /// When it ends; `None` for never.
+    pub(crate) expires_at: Option<Timestamp>,
+    /// The members of the reply.
+    pub(crate) members: &'p [u8],
+}
+
+/// Reads an artifact's record.
+pub(crate) fn decode_artifact(bytes: &[u8]) -> Result<Saved<'_>, UnknownForm> {
     let (version, rest) = bytes.split_first().ok_or(UnknownForm)?;
     let (expires_at, members) = rest.split_first_chunk().ok_or(UnknownForm)?;
     if *version != ARTIFACT_VERSION {
         return Err(UnknownForm);
     }
     let expires_at = i64::from_le_bytes(*expires_at);
-    Ok(((expires_at != i64::MAX).then(|| Timestamp::from_seconds(expires_at)), members))
+    let expires_at = (expires_at != i64::MAX).then(|| Timestamp::from_seconds(expires_at));
+    Ok(Saved { expires_at, members })
 }
 
 macro_rules! numbers {

@@ -501,13 +501,4 @@ mod tests {
         drop(Store::open(dir.path()).unwrap());
         assert!(!unfinished.exists());
     }
-
-    #[test]
-    fn files_that_are_no_store_fail_in_words() {
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("conf"), b"rubbish").unwrap();
-        std::fs::write(dir.path().join("db"), vec![0xA5; 4096]).unwrap();
-        let refused = Store::open(dir.path()).err();
-        assert!(matches!(refused, Some(StoreError::Damaged | StoreError::Disk(_))), "{refused:?}");
-    }
 }
