@@ -12,6 +12,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 /// The largest sealed record, in bytes: sled leaks disk for values over 128 KiB, so records keep well below.
@@ -26,6 +27,13 @@ pub(crate) const FREE_MIN: u64 = 8 * 1024 * 1024;
 
 /// How many waiting batches share one flush: a bound for the memory that one commit takes.
 const SHARED_MAX: usize = 1_024;
+
+/// How long an opener waits for the lock: sled lets go of it on a thread of its own, some time after a store was
+/// closed. Two daemons never meet here, because the state directory has a lock of its own.
+const LET_GO: Duration = Duration::from_secs(2);
+
+/// The pause between two looks at the lock.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// What a record is. The byte leads its key, so a stolen store shows how many there are of each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -243,10 +251,15 @@ impl Store {
         make_private(directory).map_err(|error| disk(&error))?;
         remove_unfinished_snapshots(directory).map_err(|error| disk(&error))?;
         let config = sled::Config::new().path(directory).cache_capacity(CACHE).flush_every_ms(None);
-        // a damaged store may panic inside sled instead of failing
-        let db = catch_unwind(AssertUnwindSafe(|| config.open()))
-            .map_err(|_| StoreError::Damaged)?
-            .map_err(|error| describe(&error))?;
+        let started = Instant::now();
+        let db = loop {
+            // a damaged store may panic inside sled instead of failing
+            let opened = catch_unwind(AssertUnwindSafe(|| config.open())).map_err(|_| StoreError::Damaged)?;
+            match opened.map_err(|error| describe(&error)) {
+                Err(StoreError::InUse) if started.elapsed() < LET_GO => std::thread::sleep(LOOK_AGAIN),
+                opened => break opened?,
+            }
+        };
         let tree: sled::Tree = (*db).clone();
         let queued = Arc::new(Mutex::new(Queued::default()));
         let failed = Arc::new(AtomicBool::new(false));
