@@ -106,7 +106,11 @@ impl Agent {
 
     /// Carries out a call.
     pub(crate) async fn handle(self: &Arc<Self>, call: Authorized<Call>, caller: &Caller) -> Answer {
-        match call.into_inner() {
+        let call = call.into_inner();
+        if !matches!(call, Call::Hello(_) | Call::AgentStatus(_)) {
+            self.used(self.clock.now());
+        }
+        match call {
             Call::Hello(call) => answer(Self::hello(&call)),
             Call::AgentStatus(_) => answer(Ok(self.status())),
             Call::AgentStop(_) => answer(Ok(self.stop())),
@@ -137,7 +141,7 @@ impl Agent {
             Call::SecretReactivate(call) => answer(self.secret_set_active(call.secret, true).await),
             Call::SecretDelete(call) => answer(self.secret_delete(call.secret).await),
             Call::ArtifactGet(call) => self.artifact_get(call, caller).await,
-            Call::ArtifactWatch(call) => answer(self.artifact_watch(call.secret)),
+            Call::ArtifactWatch(call) => answer(self.watch(&call).map(|_| bursar_proto::reply::Empty {})),
         }
     }
 

@@ -94,30 +94,42 @@ fn start(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
         .with_ansi(false)
         .with_target(false)
         .init();
-    let _state = StateLock::take(&paths.state)?;
+    let state = StateLock::take(&paths.state)?;
     let clock = Arc::new(SystemClock);
     let vault = Vault::open(Place { state: paths.state.clone() }, clock.now())?;
     let issuers = Arc::new(Issuers::start(&config.http.settings())?);
     let agent = Agent::new(paths, config, vault, issuers, clock);
     agent.unlock_at_start();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(run(agent))?;
+    let socket = runtime.block_on(run(agent))?;
     // a derivation that is under way serves nobody any more
     runtime.shutdown_background();
+    // the socket last: when nobody answers there any more, another daemon may take the state
+    drop(state);
+    drop(socket);
     Ok(())
 }
 
 /// Serves until asked to stop, then ends in order: no new connections, answers to what is under way, a
 /// snapshot, keys wiped, socket removed.
-async fn run(agent: Arc<Agent>) -> Result<(), Box<dyn std::error::Error>> {
+async fn run(agent: Arc<Agent>) -> Result<(Socket, tokio::net::UnixListener), Box<dyn std::error::Error>> {
     let (socket, listener) = Socket::bind(&agent.paths.socket)?;
     let listener = tokio::net::UnixListener::from_std(listener)?;
     let signals = signals::handle(agent.clone())?;
     tracing::info!(socket = %agent.paths.socket.display(), pid = std::process::id(), "listening");
     let refresh = agent.tasks.spawn(refresh::run(agent.clone()));
-    server::run(agent.clone(), listener).await;
+    server::run(agent.clone(), &listener).await;
     tracing::info!("stopping");
-    drop(socket);
+    tokio::select! {
+        ended = end(&agent, refresh) => ended?,
+        () = server::turn_everybody_away(&listener) => {}
+    }
+    signals.close();
+    Ok((socket, listener))
+}
+
+/// Lets what is under way finish, keeps a snapshot, wipes the keys.
+async fn end(agent: &Arc<Agent>, refresh: tokio::task::JoinHandle<()>) -> Result<(), tokio::task::JoinError> {
     refresh.await?;
     agent.tasks.close();
     if tokio::time::timeout(DRAIN, agent.tasks.wait()).await.is_err() {
@@ -127,6 +139,5 @@ async fn run(agent: Arc<Agent>) -> Result<(), Box<dyn std::error::Error>> {
     if agent.vault().unlocked().is_ok() {
         agent.lock_now();
     }
-    signals.close();
     Ok(())
 }

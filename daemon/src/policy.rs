@@ -3,7 +3,7 @@
 //! [`Policy::authorize`] is the only maker of [`Authorized`], and nothing acts on a call that is not one. A
 //! method without a row in [`Acts::action`] does not compile.
 
-use bursar_proto::call::{Call, QuickGet};
+use bursar_proto::call::{ArtifactWatch, Call, QuickGet};
 
 /// As whom a process on the socket acts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,6 +77,12 @@ impl Acts for Call {
             | Self::SecretDelete(_) => Action::Change,
             Self::ArtifactGet(_) | Self::ArtifactWatch(_) => Action::Use,
         }
+    }
+}
+
+impl Acts for ArtifactWatch {
+    fn action(&self) -> Action {
+        Action::Use
     }
 }
 

@@ -17,7 +17,7 @@ use tokio::sync::Semaphore;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Accepts connections until the daemon stops.
-pub(crate) async fn run(agent: Arc<Agent>, listener: UnixListener) {
+pub(crate) async fn run(agent: Arc<Agent>, listener: &UnixListener) {
     let permits = Arc::new(Semaphore::new(agent.config().socket.max_connections));
     loop {
         let accepted = tokio::select! {
@@ -59,6 +59,18 @@ pub(crate) async fn run(agent: Arc<Agent>, listener: UnixListener) {
             connection::serve(agent, stream, caller).await;
             drop(permit);
         });
+    }
+}
+
+/// Answers everybody who still comes that the daemon stops.
+pub(crate) async fn turn_everybody_away(listener: &UnixListener) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                turn_away(&stream, CallError::new(ErrorName::Stopping, "the agent is stopping"))
+            }
+            Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
+        }
     }
 }
 

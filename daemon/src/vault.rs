@@ -48,6 +48,9 @@ pub(crate) enum VaultError {
     /// It is locked.
     #[error("the vault is locked")]
     Locked,
+    /// It cannot be opened as it lies there; a backup can take its place.
+    #[error("the vault cannot be used: {0}")]
+    Unusable(String),
     /// The header or the key.
     #[error(transparent)]
     Header(#[from] HeaderError),
@@ -140,7 +143,10 @@ impl Vault {
             }
             opened => opened?,
         };
-        let state = at_rest(store)?;
+        let state = at_rest(store).unwrap_or_else(|error| {
+            tracing::error!(%error, "the vault cannot be used; put a backup in its place: bursar restore FILE");
+            State::Broken(error.to_string())
+        });
         Ok(Self { place, state })
     }
 
@@ -168,7 +174,7 @@ impl Vault {
             State::Absent(_) => Err(VaultError::Absent),
             State::Locked(_, header) => Ok(header),
             State::Unlocked(unlocked) => Ok(&unlocked.header),
-            State::Broken(why) => Err(StoreError::Disk(why.clone()).into()),
+            State::Broken(why) => Err(VaultError::Unusable(why.clone())),
         }
     }
 
@@ -178,7 +184,7 @@ impl Vault {
             State::Absent(_) => Err(VaultError::Absent),
             State::Locked(..) => Err(VaultError::Locked),
             State::Unlocked(unlocked) => Ok(unlocked),
-            State::Broken(why) => Err(StoreError::Disk(why.clone()).into()),
+            State::Broken(why) => Err(VaultError::Unusable(why.clone())),
         }
     }
 
@@ -189,14 +195,20 @@ impl Vault {
         header: Header,
         now: Timestamp,
     ) -> Result<Committed, VaultError> {
-        let State::Absent(store) = &self.state else { return Err(VaultError::Exists) };
-        store.writable()?;
+        match &self.state {
+            State::Absent(store) => store.writable()?,
+            _ => return Err(VaultError::Exists),
+        }
         self.place.mark().map_err(|error| StoreError::Disk(error.kind().to_string()))?;
         let keys = Keys::derive(&root)?;
         let written = header.write()?;
         let personal = crypto::generate()?;
         let development = crypto::generate()?;
-        let store = self.take_store();
+        let State::Absent(store) =
+            std::mem::replace(&mut self.state, State::Broken("it is being made".into()))
+        else {
+            return Err(VaultError::Exists);
+        };
         let mut unlocked = Unlocked {
             store,
             keys,
@@ -213,7 +225,14 @@ impl Vault {
             development,
             now,
         );
-        let mut batch = unlocked.sealed_batch(&changes)?;
+        let sealed = unlocked.sealed_batch(&changes);
+        let mut batch = match sealed {
+            Ok(batch) => batch,
+            Err(error) => {
+                self.state = State::Absent(unlocked.store);
+                return Err(error);
+            }
+        };
         batch.push((Key::HEADER, Some(Sealed::from(written))));
         let committed = unlocked.store.commit(batch);
         self.state = State::Unlocked(Box::new(unlocked));
@@ -381,14 +400,6 @@ impl Vault {
             return Err(StoreError::Disk(error.kind().to_string()).into());
         }
         Ok(())
-    }
-
-    fn take_store(&mut self) -> Store {
-        match std::mem::replace(&mut self.state, State::Broken("in between".into())) {
-            State::Absent(store) | State::Locked(store, _) => store,
-            State::Unlocked(unlocked) => unlocked.store,
-            State::Broken(_) => unreachable!("only called with a store at hand"),
-        }
     }
 }
 

@@ -218,6 +218,17 @@ fn a_whole_life_without_a_person() {
 }
 
 #[test]
+fn a_stopped_agent_can_be_started_at_once() {
+    let home = Home::new();
+    home.cli(&["init", "--key-file", home.key_file().to_str().unwrap()]).ok();
+    for _ in 0..10 {
+        home.cli(&["agent", "stop"]).ok();
+        home.cli(&["agent", "start"]).ok();
+    }
+    home.cli(&["agent", "stop"]).ok();
+}
+
+#[test]
 fn a_watch_prints_a_line_for_a_change() {
     let (home, _daemon) = open_vault();
     let mut child = cli::command(&home, &["watch", "--json"]).stderr(Stdio::inherit()).spawn().unwrap();

@@ -3,7 +3,7 @@
 //! Nothing that is inactive, unbound, expired or never exchanged leaves here. The artifact is sealed in the
 //! form in which it is answered, so opening it is writing the reply.
 
-use super::secret::{failed, inactive, named};
+use super::secret::{explained, failed, inactive, named};
 use super::{Agent, Answer, secret_id};
 use crate::exchange::Cause;
 use crate::policy::Authorized;
@@ -13,11 +13,10 @@ use crate::vault::Unlocked;
 use crate::vault::catalog::Secret;
 use crate::vault::record::Saved;
 use crate::vault::store::Id;
-use bursar_proto::call::{ArtifactGet, QuickGet};
+use bursar_proto::call::{ArtifactGet, ArtifactWatch, QuickGet};
 use bursar_proto::error::{CallError, ErrorName};
 use bursar_proto::kind::Status;
-use bursar_proto::name::{Qualified, Reference};
-use bursar_proto::reply;
+use bursar_proto::name::Qualified;
 use bursar_proto::time::{Timestamp, in_words};
 use std::sync::Arc;
 use zeroize::Zeroizing;
@@ -120,18 +119,15 @@ impl Agent {
         }
     }
 
-    pub(super) fn artifact_watch(&self, secret: Option<Reference>) -> Result<reply::Empty, CallError> {
+    /// Whether a watch may begin, and which secret it is for; `None` for all of them.
+    pub(crate) fn watch(&self, call: &ArtifactWatch) -> Result<Option<Qualified>, CallError> {
+        let only = call.secret.clone().map(|secret| self.resolve(secret));
         let mut vault = self.vault();
         let unlocked = vault.unlocked()?;
-        if let Some(secret) = secret {
-            secret_id(unlocked, &self.resolve(secret))?;
+        if let Some(name) = &only {
+            secret_id(unlocked, name)?;
         }
-        Ok(reply::Empty {})
-    }
-
-    /// The full name that a watch filters by.
-    pub(crate) fn watched(&self, secret: Option<&Reference>) -> Option<Qualified> {
-        secret.map(|secret| self.resolve(secret.clone()))
+        Ok(only)
     }
 }
 
@@ -178,10 +174,12 @@ fn judge(
         Status::Pending => Verdict::Refuse(pending(&full)),
         Status::Failed => {
             let details = secret.status_details.as_deref().unwrap_or("no details");
-            Verdict::Refuse(
-                CallError::new(ErrorName::Failed, format!("the exchange of {full} failed: {details}"))
-                    .hint(format!("when that is mended: bursar secret retry {full}")),
-            )
+            Verdict::Refuse(explained(
+                ErrorName::Failed,
+                &format!("the exchange of {full} failed: "),
+                details,
+                &full,
+            ))
         }
         Status::ManualAuthorization => {
             let hint = format!("authorize it: bursar secret reauthorize {full}");
@@ -201,15 +199,15 @@ fn stale(secret: &Secret, left: i64) -> CallError {
         return failed(&full, secret.last_failure.unwrap_or(Cause::Transient), reason);
     }
     let ended = secret.expires_at.map_or_else(String::new, |at| format!(" at {at}"));
-    let message = match details {
-        Some(details) => format!("the artifact of {full} expired{ended}, and its refresh failed: {details}"),
-        None => format!("the artifact of {full} expired{ended}"),
-    };
     let name = match secret.last_failure {
         Some(Cause::Unreachable) => ErrorName::IssuerUnreachable,
         _ => ErrorName::Expired,
     };
-    CallError::new(name, message).hint(format!("when that is mended: bursar secret retry {full}"))
+    let expired = format!("the artifact of {full} expired{ended}");
+    match details {
+        Some(details) => explained(name, &format!("{expired}, and its refresh failed: "), details, &full),
+        None => CallError::new(name, expired).hint(format!("exchange it anew: bursar secret retry {full}")),
+    }
 }
 
 fn pending(full: &Qualified) -> CallError {

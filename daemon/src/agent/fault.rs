@@ -16,7 +16,7 @@ impl From<VaultError> for CallError {
             VaultError::Locked => Self::new(ErrorName::Locked, message).hint("open it: bursar unlock"),
             VaultError::Header(header) => header.into(),
             VaultError::Store(store) | VaultError::Backup(BackupError::Store(store)) => store.into(),
-            VaultError::Tampered(_) => Self::new(ErrorName::StoreFailed, message)
+            VaultError::Tampered(_) | VaultError::Unusable(_) => Self::new(ErrorName::StoreFailed, message)
                 .hint("put a backup in its place: bursar restore FILE"),
             VaultError::Backup(_) => Self::new(ErrorName::Invalid, message),
             VaultError::Crypto(_) => Self::new(ErrorName::Internal, message),

@@ -518,8 +518,13 @@ pub(super) fn failed(name: &Qualified, cause: crate::exchange::Cause, details: &
         crate::exchange::Cause::Unreachable => ErrorName::IssuerUnreachable,
         crate::exchange::Cause::Transient | crate::exchange::Cause::Permanent => ErrorName::Failed,
     };
-    CallError::new(error, format!("the exchange of {name} failed: {details}"))
-        .hint(format!("when that is mended: bursar secret retry {name}"))
+    explained(error, &format!("the exchange of {name} failed: "), details, name)
+}
+
+/// An error out of a failure's details, which end with what to do about them.
+pub(super) fn explained(error: ErrorName, what: &str, details: &str, name: &Qualified) -> CallError {
+    let (reason, hint) = details.split_once("; hint: ").unwrap_or((details, "see to that"));
+    CallError::new(error, format!("{what}{reason}")).hint(format!("{hint}; then: bursar secret retry {name}"))
 }
 
 fn gone(name: &Qualified) -> CallError {

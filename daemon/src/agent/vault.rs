@@ -72,7 +72,6 @@ impl Agent {
         .await??;
         let committed = self.vault().create(root, header, self.clock.now())?;
         self.durable(committed).await?;
-        self.used(self.clock.now());
         tracing::info!("the vault was made");
         self.vault_state()
     }
@@ -86,7 +85,6 @@ impl Agent {
         let root = self.open(header, opener(call.passphrase, call.key_file)?).await?;
         let now = self.clock.now();
         self.unlock_with(root, now)?;
-        self.used(now);
         self.wake.notify_one();
         tracing::info!("the vault was unlocked");
         self.vault_state()

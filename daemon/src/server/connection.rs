@@ -5,7 +5,7 @@ use super::peer::Caller;
 use crate::agent::{Agent, Answer, Got};
 use crate::config::SocketConfig;
 use crate::policy::Policy;
-use bursar_proto::call::{Call, QuickGet};
+use bursar_proto::call::{ArtifactWatch, Call, QuickGet};
 use bursar_proto::error::{CallError, ErrorName, WireError};
 use bursar_proto::frame::{ID_MAX, REQUEST_MAX, Request};
 use bursar_proto::name::Qualified;
@@ -94,6 +94,10 @@ impl Connection {
             };
             let goes_on = match event {
                 Event::Read(Ok(0) | Err(_)) => return,
+                Event::Read(Ok(_)) if shutdown.is_cancelled() => {
+                    self.drain(&mut answered).await;
+                    false
+                }
                 Event::Read(Ok(_)) => self.handle_input(),
                 Event::Answered(answer) => {
                     self.take_answer(answer);
@@ -215,12 +219,7 @@ impl Connection {
         }
         match decode(&request) {
             Err(error) => write_error(&mut self.output, Some(id), error),
-            Ok(Call::ArtifactWatch(watch)) => {
-                // from now on, so that nothing is lost between the answer and the first notification
-                let only = self.agent.watched(watch.secret.as_ref());
-                self.watch = Some(Watch { changes: self.agent.changes(), only });
-                self.spawn(id, Call::ArtifactWatch(watch));
-            }
+            Ok(Call::ArtifactWatch(watch)) => self.start_watch(id, watch),
             Ok(call) => self.spawn(id, call),
         }
     }
@@ -247,6 +246,21 @@ impl Connection {
                 self.output.truncate(start);
                 write_error(&mut self.output, Some(id), error);
             }
+        }
+    }
+
+    /// Watches from now on, so that nothing is lost between the answer and the first notification.
+    fn start_watch(&mut self, id: &str, watch: ArtifactWatch) {
+        let started = Policy::authorize(self.caller.principal(), watch)
+            .map_err(CallError::from)
+            .and_then(|watch| self.agent.watch(&watch.into_inner()));
+        match started {
+            Ok(only) => {
+                self.watch = Some(Watch { changes: self.agent.changes(), only });
+                write_head(&mut self.output, id);
+                self.output.extend_from_slice(b"{}}\n");
+            }
+            Err(error) => write_error(&mut self.output, Some(id), error),
         }
     }
 

@@ -9,6 +9,13 @@ use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// How long a daemon that lets go of the state may still hold the socket.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
+/// The pause between two looks at it.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// Why the daemon does not get its place.
 #[derive(Debug, thiserror::Error)]
@@ -125,13 +132,18 @@ fn make_way(path: &Path) -> Result<(), PlaceError> {
     if !about.file_type().is_socket() {
         return Err(PlaceError::NoSocket(path.to_owned()));
     }
-    match UnixStream::connect(path) {
-        Ok(_) => Err(PlaceError::SocketTaken(path.to_owned())),
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            tracing::warn!(socket = %path.display(), "replaced a stale socket");
-            std::fs::remove_file(path).map_err(at(path))
+    let started = Instant::now();
+    loop {
+        match UnixStream::connect(path) {
+            Ok(_) if started.elapsed() > LAST_WORDS => return Err(PlaceError::SocketTaken(path.to_owned())),
+            Ok(_) => std::thread::sleep(LOOK_AGAIN),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                tracing::warn!(socket = %path.display(), "replaced a stale socket");
+                return std::fs::remove_file(path).map_err(at(path));
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(at(path)(error)),
         }
-        Err(error) => Err(at(path)(error)),
     }
 }
 

@@ -19,8 +19,6 @@ pub(crate) enum Ends {
     Together,
     /// Each on a core of its own, where there are two.
     Apart,
-    /// Wherever the kernel likes.
-    Free,
 }
 
 /// Puts this thread and the main thread of `server` where `ends` says.
@@ -30,7 +28,6 @@ pub(crate) fn place(ends: Ends, server: u32) {
     let (ours, theirs) = match ends {
         Ends::Together => (only(first), only(first)),
         Ends::Apart => (only(last), only(first)),
-        Ends::Free => (*all(), *all()),
     };
     sched_setaffinity(None, &ours).expect("our own thread");
     sched_setaffinity(Some(pid(server)), &theirs).expect("our own child");

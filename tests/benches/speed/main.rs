@@ -30,8 +30,12 @@ mod storing;
 mod table;
 
 /// Every table by its name.
-const TABLES: [(&str, fn()); 4] =
-    [("serving", serving::run), ("command", command::run), ("storing", storing::run), ("opening", opening::run)];
+const TABLES: [(&str, fn()); 4] = [
+    ("serving", serving::run),
+    ("command", command::run),
+    ("storing", storing::run),
+    ("opening", opening::run),
+];
 
 fn main() {
     let mut arguments = std::env::args().skip(1).peekable();

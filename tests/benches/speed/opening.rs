@@ -7,9 +7,9 @@ use crate::load::{Load, Tally, round_trips};
 use crate::machine::{self, Ends};
 use crate::table::{Job, print};
 use bursar_tests::{Daemon, Home};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::ExitStatus;
-use std::os::unix::net::UnixStream;
 use std::thread::yield_now;
 use std::time::{Duration, Instant};
 

@@ -55,7 +55,8 @@ pub(crate) fn run() {
     }
     let mut remarks = vec![
         "the floor of many writers is one log for all: their records in one append, then one sync".to_owned(),
-        "a create answers once the secret is durable; its artifact is written behind it and counts too".to_owned(),
+        "a create answers once the secret is durable; its artifact is written behind it and counts too"
+            .to_owned(),
         "syncfs waits for all that anybody wrote to the file system: on a busy disk this is worst".to_owned(),
     ];
     if redis.is_none() {

@@ -36,8 +36,7 @@ impl Job {
             let median = number(quantile(samples, 0.5));
             let quartiles =
                 format!("{} to {}", number(quantile(samples, 0.25)), number(quantile(samples, 0.75)));
-            let _ =
-                writeln!(out, "{name:<34} {entrant:<22} {median:>9} {unit:<10} {quartiles:<20} {ratio}");
+            let _ = writeln!(out, "{name:<34} {entrant:<22} {median:>9} {unit:<10} {quartiles:<20} {ratio}");
         }
     }
 }
