@@ -67,7 +67,7 @@ pub(crate) async fn turn_everybody_away(listener: &UnixListener) {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                turn_away(&stream, CallError::new(ErrorName::Stopping, "the agent is stopping"))
+                turn_away(&stream, CallError::new(ErrorName::Stopping, "the agent is stopping"));
             }
             Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
         }

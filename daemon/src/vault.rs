@@ -137,7 +137,7 @@ impl Vault {
         remove_directory(&place.new_store())?;
         let store = match Store::open(&place.store()) {
             Err(StoreError::Damaged) => rebuild(&place, now)?,
-            Ok(store) if place.marker().exists() && store.get(&Key::HEADER)?.is_none() => {
+            Ok(store) if place.marker().exists() && store.is_empty() => {
                 drop(store);
                 rebuild(&place, now)?
             }
@@ -707,16 +707,8 @@ fn open_record(
 /// Where an open store stands before there is a key.
 fn at_rest(store: Store) -> Result<State, VaultError> {
     match store.get(&Key::HEADER)? {
-        None => {
-            let mut records = 0_u64;
-            for kind in Kind::SEALED {
-                store.scan(kind, |_, _| records += 1)?;
-            }
-            if records > 0 {
-                return Err(VaultError::Tampered("its header is missing"));
-            }
-            Ok(State::Absent(store))
-        }
+        None if store.is_empty() => Ok(State::Absent(store)),
+        None => Err(VaultError::Tampered("its header is missing")),
         Some(bytes) => {
             let header = Header::read(&bytes)?;
             Ok(State::Locked(store, header))

@@ -1,8 +1,8 @@
 //! A directory of its own as `BURSAR_HOME`: config, socket, store, log, key file.
 
 use crate::cli::Run;
-use crate::daemon::Daemon;
-use crate::patience::PATIENCE;
+use crate::daemon::{Daemon, END};
+use crate::patience::{PATIENCE, within};
 use crate::raw::{Answer, RawSocket};
 use bursar_proto::client::Client;
 use serde_json::{Value, json};
@@ -132,6 +132,17 @@ impl Home {
     /// Runs `bursar` to its end with `input` as its standard input.
     pub fn cli_with_input(&self, arguments: &[&str], input: &str) -> Run {
         Run::new(self, arguments, Some(input))
+    }
+}
+
+impl Drop for Home {
+    /// Ends a daemon that the command line started, and that the test did not come to stop.
+    fn drop(&mut self) {
+        if let Some(mut socket) = self.connect_if_open()
+            && socket.ask_quietly("agent.stop", &json!({})).is_ok()
+        {
+            within(END, || (!self.socket().exists()).then_some(()));
+        }
     }
 }
 

@@ -318,6 +318,11 @@ impl Store {
         Ok(self.tree.get(key.bytes()).map_err(|error| describe(&error))?.map(Sealed))
     }
 
+    /// Whether it holds nothing at all.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.tree.is_empty()
+    }
+
     /// Visits all records of `kind`; what is queued and not applied yet is not among them.
     pub(crate) fn scan(&self, kind: Kind, mut visit: impl FnMut(Key, Sealed)) -> Result<(), StoreError> {
         for entry in self.tree.scan_prefix([kind.byte()]) {

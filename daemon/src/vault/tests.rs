@@ -210,3 +210,24 @@ fn a_lost_store_without_a_snapshot_is_said_and_does_not_pass_for_new_silently() 
     assert_eq!(vault.state(), VaultState::Absent);
     assert!(dir.path().join("state/store.damaged-1").is_dir());
 }
+
+#[test]
+fn a_damaged_header_keeps_nothing_but_the_way_back_open() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut vault = made(dir.path());
+    put(&mut vault, "a", "one");
+    let file = dir.path().join("backup");
+    vault.backup(&file).unwrap();
+    drop(vault);
+    for damaged in [Some(b"rubbish".to_vec()), Some(Vec::new()), None] {
+        meddle(dir.path(), |_| vec![(Key::HEADER, damaged.map(Sealed::from))]);
+        let mut vault = open(dir.path());
+        assert_eq!(vault.state(), VaultState::Locked);
+        assert!(matches!(vault.unlocked(), Err(VaultError::Unusable(_))));
+        let (header, _) = backup::read(&file, |_, _| ()).unwrap();
+        let root = header.open(&Opener::Remembered).unwrap();
+        vault.restore(&file, root, at(20)).unwrap();
+        assert_eq!(value(&mut vault, "a").as_deref(), Some("one"));
+        std::fs::remove_dir_all(dir.path().join("state/store.replaced-20")).unwrap();
+    }
+}
