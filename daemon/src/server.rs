@@ -1,7 +1,9 @@
 //! The socket: who is let in, how many, and how a connection ends. It knows lines and limits, not secrets.
 
-pub(crate) mod connection;
+mod connection;
+mod envelope;
 pub(crate) mod listener;
+mod patience;
 pub(crate) mod peer;
 
 use crate::agent::Agent;
@@ -77,6 +79,6 @@ pub(crate) async fn turn_everybody_away(listener: &UnixListener) {
 /// Says why without waiting, and closes: who is turned away takes no room.
 fn turn_away(stream: &UnixStream, error: CallError) {
     let mut line = Vec::new();
-    connection::write_error(&mut line, None, error);
+    envelope::write_error(&mut line, None, error);
     drop(stream.try_write(&line));
 }

@@ -4,34 +4,42 @@
 //! |---|---|
 //! | `crypto` | derive, wrap, seal, open; no I/O |
 //! | `store` | sealed bytes in sled, the one commit path |
+//! | `key` | where a record lies |
 //! | `header` | how the root key is wrapped |
 //! | `record` | the forms of records, by version |
 //! | `catalog` | names and attributes in memory while unlocked |
+//! | `unlocked` | what reads and writes plaintext |
+//! | `manifest` | that nothing is missing or older |
+//! | `recovery` | filling, proving and rebuilding a store |
 //! | `backup` | the whole store in one sealed file |
 
 pub(crate) mod backup;
 pub(crate) mod catalog;
 pub(crate) mod crypto;
 pub(crate) mod header;
+mod key;
+mod manifest;
 pub(crate) mod record;
+mod recovery;
 pub(crate) mod store;
 #[cfg(test)]
 mod tests;
+mod unlocked;
 
-use crate::credentials::{Artifact, Credentials};
+pub(crate) use unlocked::{Change, Unlocked};
+
 use backup::BackupError;
 use bursar_proto::kind::{Stage, VaultState};
 use bursar_proto::name::{OrganizationName, Qualified};
-use bursar_proto::sensitive::Sensitive;
 use bursar_proto::time::Timestamp;
 use catalog::{Catalog, Environment};
 use crypto::{CryptoError, Keys, RootKey};
 use header::{Header, HeaderError};
-use record::{ManifestV1, Saved, UnknownForm};
-use std::collections::HashMap;
+use manifest::{load, prove};
+use record::{ManifestV1, UnknownForm};
+use recovery::{fill, new_store, rebuild, remove_directory};
 use std::path::{Path, PathBuf};
-use store::{Batch, Committed, Id, Key, Kind, RECORD_MAX, Sealed, Store, StoreError};
-use zeroize::Zeroizing;
+use store::{Committed, Id, Key, Sealed, Store, StoreError};
 
 /// The name of the environment that every organization starts with.
 pub(crate) const FIRST_ENVIRONMENT: &str = "development";
@@ -403,215 +411,6 @@ impl Vault {
     }
 }
 
-/// What a change writes: what the catalog now says of an id (nothing there means delete), or new content.
-pub(crate) enum Change {
-    /// An organization's record.
-    Organization(Id),
-    /// An environment's record.
-    Environment(Id),
-    /// A secret's attributes.
-    Secret(Id),
-    /// A secret's credentials; `None` deletes them.
-    Credentials(Id, Option<Sensitive>),
-    /// A secret's artifact and when it ends; `None` drops it.
-    Artifact(Id, Option<(Option<Timestamp>, Artifact)>),
-}
-
-/// The vault with its keys in memory.
-pub(crate) struct Unlocked {
-    store: Store,
-    keys: Keys,
-    root: RootKey,
-    header: Header,
-    manifest: ManifestV1,
-    /// Names and attributes.
-    pub(crate) catalog: Catalog,
-    changed_since_snapshot: bool,
-}
-
-impl Unlocked {
-    /// Makes one change: `change` checks first, then changes the catalog and says what to write. It counts
-    /// once the promise has come.
-    pub(crate) fn write<T, E: From<VaultError>>(
-        &mut self,
-        change: impl FnOnce(&mut Catalog) -> Result<(Vec<Change>, T), E>,
-    ) -> Result<(Committed, T), E> {
-        self.store.writable().map_err(VaultError::from)?;
-        let (changes, answer) = change(&mut self.catalog)?;
-        let batch = self.sealed_batch(&changes)?;
-        self.changed_since_snapshot = true;
-        Ok((self.store.commit(batch), answer))
-    }
-
-    /// Reads a secret's credentials.
-    pub(crate) fn credentials(&self, id: &Id) -> Result<Credentials, VaultError> {
-        let secret = self.catalog.secrets.get(id).ok_or(VaultError::Tampered("a secret is gone"))?;
-        let mut plain = Zeroizing::new(Vec::new());
-        self.open(&Key::new(Kind::Credentials, *id), &secret.credentials_tag, &mut plain)?;
-        let json = record::decode_credentials(&plain)?;
-        Credentials::load(secret.kind, json)
-            .map_err(|_| VaultError::Tampered("credentials that cannot be read"))
-    }
-
-    /// Opens a secret's artifact into `plain`; `None` where there is none.
-    pub(crate) fn artifact<'p>(
-        &self,
-        id: &Id,
-        plain: &'p mut Vec<u8>,
-    ) -> Result<Option<Saved<'p>>, VaultError> {
-        let Some(tag) = self.catalog.secrets.get(id).and_then(|secret| secret.artifact_tag) else {
-            return Ok(None);
-        };
-        self.open(&Key::new(Kind::Artifact, *id), &tag, plain)?;
-        Ok(Some(record::decode_artifact(plain)?))
-    }
-
-    /// Opens the one version of a record that `tag` names.
-    fn open(&self, key: &Key, tag: &crypto::Tag, plain: &mut Vec<u8>) -> Result<(), VaultError> {
-        open_record(&self.store, &self.keys, key, tag, plain)
-    }
-
-    /// Seals what changed, in an order in which a secret's record is sealed after what it names, and the
-    /// manifest last.
-    fn sealed_batch(&mut self, changes: &[Change]) -> Result<Batch, VaultError> {
-        let mut batch = Batch::new();
-        for change in changes {
-            match change {
-                Change::Credentials(id, json) => {
-                    let plain = json.as_ref().map(|json| record::encode_credentials(json.expose()));
-                    let tag = self.put(&mut batch, Key::new(Kind::Credentials, *id), plain)?;
-                    self.catalog.update_secret(id, |secret| secret.credentials_tag = tag.unwrap_or_default());
-                }
-                Change::Artifact(id, artifact) => {
-                    let plain = artifact.as_ref().map(|(expires_at, artifact)| {
-                        let mut members = Zeroizing::new(Vec::new());
-                        artifact.write_json(&mut members);
-                        record::encode_artifact(*expires_at, &members)
-                    });
-                    let tag = self.put(&mut batch, Key::new(Kind::Artifact, *id), plain)?;
-                    self.catalog.update_secret(id, |secret| secret.artifact_tag = tag);
-                }
-                Change::Organization(_) | Change::Environment(_) | Change::Secret(_) => {}
-            }
-        }
-        for change in changes {
-            let (key, plain) = match change {
-                Change::Organization(id) => {
-                    let record = self.catalog.organization_record(id);
-                    (Key::new(Kind::Organization, *id), record.map(|r| record::encode(&r)))
-                }
-                Change::Environment(id) => {
-                    let record = self.catalog.environment_record(id);
-                    (Key::new(Kind::Environment, *id), record.map(|r| record::encode(&r)))
-                }
-                Change::Secret(id) => {
-                    let record = self.catalog.secret_record(id);
-                    (Key::new(Kind::Secret, *id), record.map(|r| record::encode(&r)))
-                }
-                Change::Credentials(..) | Change::Artifact(..) => continue,
-            };
-            if let Some(old) = self.store.get(&key)? {
-                self.manifest.forget(&self.keys, &key, &old);
-            }
-            self.put(&mut batch, key, plain.transpose()?)?;
-            if let Some((_, Some(new))) = batch.last() {
-                self.manifest.count(&self.keys, &key, new);
-            }
-        }
-        self.manifest.generation += 1;
-        let manifest = record::encode(&self.manifest)?;
-        self.put(&mut batch, Key::MANIFEST, Some(manifest))?;
-        Ok(batch)
-    }
-
-    fn put(
-        &self,
-        batch: &mut Batch,
-        key: Key,
-        plain: Option<Zeroizing<Vec<u8>>>,
-    ) -> Result<Option<crypto::Tag>, VaultError> {
-        let Some(plain) = plain else {
-            batch.push((key, None));
-            return Ok(None);
-        };
-        let sealed = self.keys.seal(&key, &plain)?;
-        if sealed.len() > RECORD_MAX {
-            return Err(StoreError::TooLarge(sealed.len()).into());
-        }
-        let tag = crypto::tag(&sealed);
-        batch.push((key, Some(Sealed::from(sealed))));
-        Ok(Some(tag))
-    }
-
-    /// Writes everything into `fresh` under other keys.
-    fn rewrite(&self, fresh: &Store, keys: &Keys, header: &Header) -> Result<(), VaultError> {
-        let mut manifest = ManifestV1::default();
-        let mut plain = Zeroizing::new(Vec::new());
-        let mut reseal = |key: Key, tag: Option<&crypto::Tag>, out: &mut Batch| {
-            if let Some(tag) = tag {
-                self.open(&key, tag, &mut plain)?;
-            } else {
-                let sealed = self.store.get(&key)?.ok_or(VaultError::Tampered("a record is missing"))?;
-                self.keys.open(&key, &sealed, &mut plain)?;
-            }
-            let sealed = keys.seal(&key, &plain)?;
-            let tag = crypto::tag(&sealed);
-            out.push((key, Some(Sealed::from(sealed))));
-            Ok::<_, VaultError>(tag)
-        };
-        let mut last = None;
-        let organizations = self.catalog.organizations.values().map(|o| Key::new(Kind::Organization, o.id));
-        let environments = self.catalog.environments.keys().map(|id| Key::new(Kind::Environment, *id));
-        for key in organizations.chain(environments) {
-            let mut batch = Batch::new();
-            let tag = reseal(key, None, &mut batch)?;
-            manifest.count_tag(keys, &key, &tag);
-            last = Some(fresh.commit(batch));
-        }
-        for (id, secret) in &self.catalog.secrets {
-            let mut batch = Batch::new();
-            let mut record =
-                self.catalog.secret_record(id).ok_or(VaultError::Tampered("a secret is gone"))?;
-            record.credentials_tag =
-                reseal(Key::new(Kind::Credentials, *id), Some(&secret.credentials_tag), &mut batch)?;
-            record.artifact_tag = match &secret.artifact_tag {
-                Some(tag) => Some(reseal(Key::new(Kind::Artifact, *id), Some(tag), &mut batch)?),
-                None => None,
-            };
-            let key = Key::new(Kind::Secret, *id);
-            let sealed = keys.seal(&key, &record::encode(&record)?)?;
-            manifest.count(keys, &key, &sealed);
-            batch.push((key, Some(Sealed::from(sealed))));
-            last = Some(fresh.commit(batch));
-        }
-        if let Some(last) = last {
-            last.durable_blocking()?;
-        }
-        let sealed = keys.seal(&Key::MANIFEST, &record::encode(&manifest)?)?;
-        let closing = vec![
-            (Key::MANIFEST, Some(Sealed::from(sealed))),
-            (Key::HEADER, Some(Sealed::from(header.write()?))),
-        ];
-        Ok(fresh.commit(closing).durable_blocking()?)
-    }
-}
-
-impl ManifestV1 {
-    fn count(&mut self, keys: &Keys, key: &Key, sealed: &[u8]) {
-        self.count_tag(keys, key, &crypto::tag(sealed));
-    }
-
-    fn count_tag(&mut self, keys: &Keys, key: &Key, tag: &crypto::Tag) {
-        self.records += 1;
-        self.sum = self.sum.wrapping_add(keys.digest(key, tag));
-    }
-
-    fn forget(&mut self, keys: &Keys, key: &Key, sealed: &[u8]) {
-        self.records = self.records.saturating_sub(1);
-        self.sum = self.sum.wrapping_sub(keys.digest(key, &crypto::tag(sealed)));
-    }
-}
-
 /// Puts a new organization with its first environment into the catalog; answers what to write.
 pub(crate) fn found_organization(
     catalog: &mut Catalog,
@@ -632,78 +431,6 @@ pub(crate) fn found_organization(
     vec![Change::Organization(organization), Change::Environment(environment)]
 }
 
-/// Reads the small records under `keys`, and checks them against the manifest.
-fn load(store: &Store, keys: &Keys) -> Result<(ManifestV1, Catalog), VaultError> {
-    let mut plain = Zeroizing::new(Vec::new());
-    let sealed = store.get(&Key::MANIFEST)?.ok_or(VaultError::Tampered("the manifest is missing"))?;
-    keys.open(&Key::MANIFEST, &sealed, &mut plain)
-        .map_err(|_| VaultError::Tampered("the manifest does not open"))?;
-    let manifest: ManifestV1 = record::decode(&plain)?;
-    let mut counted = ManifestV1 { generation: manifest.generation, ..ManifestV1::default() };
-    let mut catalog = Catalog::default();
-    let mut organizations: HashMap<Id, OrganizationName> = HashMap::new();
-    for kind in [Kind::Organization, Kind::Environment, Kind::Secret] {
-        let mut outcome = Ok(());
-        store.scan(kind, |key, sealed| {
-            if outcome.is_err() {
-                return;
-            }
-            outcome = (|| {
-                keys.open(&key, &sealed, &mut plain)
-                    .map_err(|_| VaultError::Tampered("a record does not open"))?;
-                counted.count(keys, &key, &sealed);
-                let id = key.id();
-                match kind {
-                    Kind::Organization => {
-                        let record: record::OrganizationV1 = record::decode(&plain)?;
-                        catalog.load_organization(id, &record)?;
-                        organizations.insert(id, record.name.parse().map_err(|_| UnknownForm)?);
-                    }
-                    Kind::Environment => {
-                        catalog.load_environment(id, &record::decode(&plain)?, &organizations)?;
-                    }
-                    _ => catalog.load_secret(id, record::decode(&plain)?, &organizations)?,
-                }
-                Ok::<(), VaultError>(())
-            })();
-        })?;
-        outcome?;
-    }
-    if counted != manifest {
-        return Err(VaultError::Tampered("records are missing, or are older ones"));
-    }
-    Ok((manifest, catalog))
-}
-
-/// Opens every credential and artifact that the catalog names.
-fn prove(store: &Store, keys: &Keys, catalog: &Catalog) -> Result<(), VaultError> {
-    let mut plain = Zeroizing::new(Vec::new());
-    for (id, secret) in &catalog.secrets {
-        open_record(store, keys, &Key::new(Kind::Credentials, *id), &secret.credentials_tag, &mut plain)?;
-        Credentials::load(secret.kind, record::decode_credentials(&plain)?)
-            .map_err(|_| VaultError::Tampered("credentials that cannot be read"))?;
-        if let Some(tag) = &secret.artifact_tag {
-            open_record(store, keys, &Key::new(Kind::Artifact, *id), tag, &mut plain)?;
-            record::decode_artifact(&plain)?;
-        }
-    }
-    Ok(())
-}
-
-fn open_record(
-    store: &Store,
-    keys: &Keys,
-    key: &Key,
-    tag: &crypto::Tag,
-    plain: &mut Vec<u8>,
-) -> Result<(), VaultError> {
-    let sealed = store.get(key)?.ok_or(VaultError::Tampered("a record is missing"))?;
-    if crypto::tag(&sealed) != *tag {
-        return Err(VaultError::Tampered("a record is not the one that was written last"));
-    }
-    keys.open(key, &sealed, plain).map_err(|_| VaultError::Tampered("a record does not open"))
-}
-
 /// Where an open store stands before there is a key.
 fn at_rest(store: Store) -> Result<State, VaultError> {
     match store.get(&Key::HEADER)? {
@@ -713,64 +440,5 @@ fn at_rest(store: Store) -> Result<State, VaultError> {
             let header = Header::read(&bytes)?;
             Ok(State::Locked(store, header))
         }
-    }
-}
-
-fn new_store(place: &Place) -> Result<Store, VaultError> {
-    remove_directory(&place.new_store())?;
-    Ok(Store::open(&place.new_store())?)
-}
-
-/// Fills an empty store from a backup; durable when it returns. Answers how many records.
-fn fill(store: &Store, path: &Path) -> Result<u64, VaultError> {
-    let mut last = None;
-    let (header, records) =
-        backup::read(path, |key, sealed| last = Some(store.commit(vec![(key, Some(sealed))])))?;
-    if let Some(last) = last {
-        last.durable_blocking()?;
-    }
-    store.commit(vec![(Key::HEADER, Some(Sealed::from(header.write()?)))]).durable_blocking()?;
-    Ok(records)
-}
-
-/// Moves a damaged store aside and builds one from the newest snapshot that is whole.
-fn rebuild(place: &Place, now: Timestamp) -> Result<Store, VaultError> {
-    let aside = place.aside("damaged", now);
-    std::fs::rename(place.store(), &aside).map_err(|error| StoreError::Disk(error.kind().to_string()))?;
-    tracing::error!(moved_to = %aside.display(), "the store was damaged and has been moved aside");
-    for snapshot in backup::snapshots(&place.snapshots()) {
-        let store = new_store(place)?;
-        match fill(&store, &snapshot) {
-            Ok(records) => {
-                drop(store);
-                std::fs::rename(place.new_store(), place.store())
-                    .map_err(|error| StoreError::Disk(error.kind().to_string()))?;
-                tracing::error!(snapshot = %snapshot.display(), records, "the store was built anew from a snapshot; what came after it is lost");
-                return Ok(Store::open(&place.store())?);
-            }
-            Err(error) => {
-                tracing::error!(snapshot = %snapshot.display(), %error, "a snapshot cannot be used");
-            }
-        }
-    }
-    tracing::error!(
-        "there is no snapshot to build the store from; restore a backup with: bursar restore FILE"
-    );
-    remove_directory(&place.new_store())?;
-    let store = Store::open(&place.store())?;
-    match std::fs::remove_file(place.marker()) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(StoreError::Disk(error.kind().to_string()).into())
-        }
-        _ => Ok(store),
-    }
-}
-
-fn remove_directory(path: &Path) -> Result<(), VaultError> {
-    match std::fs::remove_dir_all(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(StoreError::Disk(error.kind().to_string()).into())
-        }
-        _ => Ok(()),
     }
 }

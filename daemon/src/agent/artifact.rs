@@ -3,7 +3,8 @@
 //! Nothing that is inactive, unbound, expired or never exchanged leaves here. The artifact is sealed in the
 //! form in which it is answered, so opening it is writing the reply.
 
-use super::secret::{explained, failed, inactive, named};
+use super::fault::{explained, failed, inactive};
+use super::secret::named;
 use super::{Agent, Answer, secret_id};
 use crate::exchange::Cause;
 use crate::policy::Authorized;

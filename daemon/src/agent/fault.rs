@@ -1,11 +1,13 @@
 //! What goes wrong inside, mapped once to the closed set of the wire.
 
+use crate::exchange::Cause;
 use crate::policy::Denied;
 use crate::vault::VaultError;
 use crate::vault::backup::BackupError;
 use crate::vault::header::HeaderError;
 use crate::vault::store::StoreError;
 use bursar_proto::error::{CallError, ErrorName};
+use bursar_proto::name::Qualified;
 
 impl From<VaultError> for CallError {
     fn from(error: VaultError) -> Self {
@@ -62,4 +64,25 @@ impl From<Denied> for CallError {
     fn from(denied: Denied) -> Self {
         Self::new(ErrorName::Denied, denied.to_string())
     }
+}
+
+/// The error for a deactivated secret.
+pub(super) fn inactive(name: &Qualified) -> CallError {
+    CallError::new(ErrorName::Inactive, format!("{name} is deactivated"))
+        .hint(format!("undo that: bursar secret reactivate {name}"))
+}
+
+/// The error for an exchange that failed.
+pub(super) fn failed(name: &Qualified, cause: Cause, details: &str) -> CallError {
+    let error = match cause {
+        Cause::Unreachable => ErrorName::IssuerUnreachable,
+        Cause::Transient | Cause::Permanent => ErrorName::Failed,
+    };
+    explained(error, &format!("the exchange of {name} failed: "), details, name)
+}
+
+/// An error out of a failure's details, which end with what to do about them.
+pub(super) fn explained(error: ErrorName, what: &str, details: &str, name: &Qualified) -> CallError {
+    let (reason, hint) = details.split_once("; hint: ").unwrap_or((details, "see to that"));
+    CallError::new(error, format!("{what}{reason}")).hint(format!("{hint}; then: bursar secret retry {name}"))
 }

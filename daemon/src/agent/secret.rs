@@ -1,66 +1,30 @@
-//! secret.*
+//! secret.*: what changes secrets. `view` shows them, `callers` knows who asked.
 
+mod callers;
+mod view;
+
+pub(super) use callers::Callers;
+
+use super::fault::{failed, inactive};
 use super::organization::no_organization;
 use super::{Agent, environment_id, new_id, on_worker, secret_id};
 use crate::credentials::Credentials;
-use crate::server::peer::Caller;
 use crate::vault::catalog::{Catalog, Secret};
 use crate::vault::store::Id;
-use crate::vault::{Change, FIRST_ENVIRONMENT, Unlocked};
-use bursar_proto::call::{SECRETS_PAGE_MAX, SecretBind, SecretCreate, SecretEdit, SecretList};
+use crate::vault::{Change, FIRST_ENVIRONMENT};
+use bursar_proto::call::{SecretBind, SecretCreate, SecretEdit};
 use bursar_proto::error::{CallError, ErrorName};
 use bursar_proto::fields::{Edit, Invalid};
 use bursar_proto::kind::{Change as Happened, ExchangePolicy, SecretType, Status};
-use bursar_proto::name::{Name, OrganizationName, Qualified, Reference};
+use bursar_proto::name::{Qualified, Reference};
 use bursar_proto::reply;
 use bursar_proto::time::Timestamp;
 use ring::digest;
-use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::ops::Bound;
 use std::sync::{Arc, PoisonError};
-
-/// How many callers are remembered of one secret; the one that asked longest ago makes room.
-const CALLERS_KEPT: usize = 32;
-
-/// Who asked for which artifact since the agent started.
-#[derive(Default)]
-pub(super) struct Callers(HashMap<Id, Vec<Seen>>);
-
-struct Seen {
-    executable: Option<Arc<str>>,
-    uid: u32,
-    last_seen_at: Timestamp,
-    count: u64,
-}
-
-impl Callers {
-    fn note(&mut self, id: Id, caller: &Caller, now: Timestamp) {
-        let seen = self.0.entry(id).or_default();
-        let executable = caller.executable();
-        if let Some(known) =
-            seen.iter_mut().find(|s| s.uid == caller.uid() && s.executable.as_ref() == executable)
-        {
-            known.last_seen_at = now;
-            known.count += 1;
-            return;
-        }
-        if seen.len() == CALLERS_KEPT
-            && let Some(oldest) = (0..seen.len()).min_by_key(|at| seen[*at].last_seen_at)
-        {
-            seen.swap_remove(oldest);
-        }
-        let executable = executable.cloned();
-        seen.push(Seen { executable, uid: caller.uid(), last_seen_at: now, count: 1 });
-    }
-}
+use view::view;
 
 impl Agent {
-    /// Remembers that `caller` was given an artifact.
-    pub(super) fn note_caller(&self, id: Id, caller: &Caller, now: Timestamp) {
-        self.callers.lock().unwrap_or_else(PoisonError::into_inner).note(id, caller, now);
-    }
-
     pub(super) async fn secret_create(
         self: &Arc<Self>,
         call: SecretCreate,
@@ -319,84 +283,10 @@ impl Agent {
                 ))
             })
             .await?;
-        self.callers.lock().unwrap_or_else(PoisonError::into_inner).0.remove(&id);
+        self.callers.lock().unwrap_or_else(PoisonError::into_inner).forget(&id);
         self.tell(&deleted, Happened::Deleted);
         Ok(reply::Empty {})
     }
-
-    pub(super) fn secret_show(&self, secret: Reference) -> Result<reply::Secret, CallError> {
-        let name = self.resolve(secret);
-        let mut vault = self.vault();
-        let unlocked = vault.unlocked()?;
-        let id = secret_id(unlocked, &name)?;
-        view(unlocked, &id)
-    }
-
-    pub(super) fn secret_list(&self, call: SecretList) -> Result<Vec<reply::Secret>, CallError> {
-        let limit = call.limit.unwrap_or(SECRETS_PAGE_MAX);
-        if !(1..=SECRETS_PAGE_MAX).contains(&limit) {
-            return Err(Invalid::field("limit", format!("expected 1 to {SECRETS_PAGE_MAX}")).into());
-        }
-        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        let after = call.after.map(|name| self.resolve(name));
-        let environment = call.environment.map(|name| self.resolve(name));
-        let mut vault = self.vault();
-        let unlocked = vault.unlocked()?;
-        let catalog = &unlocked.catalog;
-        if let Some(organization) = &call.organization
-            && !catalog.organizations.contains_key(organization)
-        {
-            return Err(no_organization(organization));
-        }
-        let environment = environment.map(|name| environment_id(catalog, &name)).transpose()?;
-        let first = after.as_ref().map_or(Bound::Unbounded, |after| Bound::Included(&after.organization));
-        catalog
-            .organizations
-            .range::<OrganizationName, _>((first, Bound::Unbounded))
-            .filter(|(name, _)| call.organization.as_ref().is_none_or(|only| only == *name))
-            .flat_map(|(name, organization)| {
-                let from: Bound<&Name> = match &after {
-                    Some(after) if after.organization == *name => Bound::Excluded(&after.name),
-                    _ => Bound::Unbounded,
-                };
-                organization.secrets.range::<Name, _>((from, Bound::Unbounded)).map(|(_, id)| id)
-            })
-            .filter(|id| {
-                catalog.secrets.get(*id).is_some_and(|secret| {
-                    call.r#type.is_none_or(|kind| secret.kind == kind)
-                        && call.status.is_none_or(|status| secret.status == status)
-                        && environment.is_none_or(|environment| secret.environment == Some(environment))
-                })
-            })
-            .take(limit)
-            .map(|id| view(unlocked, id))
-            .collect()
-    }
-
-    pub(super) fn secret_where(&self, secret: Reference) -> Result<reply::Applied, CallError> {
-        let name = self.resolve(secret);
-        let mut vault = self.vault();
-        let unlocked = vault.unlocked()?;
-        let id = secret_id(unlocked, &name)?;
-        let secret = named(&unlocked.catalog, &id)?;
-        let environment = secret.environment.and_then(|id| unlocked.catalog.environments.get(&id));
-        let callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut callers: Vec<_> = callers
-            .0
-            .get(&id)
-            .into_iter()
-            .flatten()
-            .map(|seen| reply::CallerSeen {
-                executable: seen.executable.as_deref().map(str::to_owned),
-                uid: seen.uid,
-                last_seen_at: seen.last_seen_at,
-                count: seen.count,
-            })
-            .collect();
-        callers.sort_by_key(|seen| std::cmp::Reverse(seen.last_seen_at));
-        Ok(reply::Applied { secret: name, environment: environment.map(|e| e.name.clone()), callers })
-    }
-
     /// A secret's id and its credentials as they are stored.
     fn stored(&self, name: &Qualified) -> Result<(Id, Credentials), CallError> {
         let mut vault = self.vault();
@@ -464,67 +354,12 @@ fn renewed(
     changes
 }
 
-/// A secret's attributes for an answer.
-pub(super) fn view(unlocked: &Unlocked, id: &Id) -> Result<reply::Secret, CallError> {
-    let secret = named(&unlocked.catalog, id)?;
-    let environment = secret.environment.and_then(|id| unlocked.catalog.environments.get(&id));
-    Ok(reply::Secret {
-        name: secret.full_name(),
-        id: id.iter().fold(String::new(), |mut text, byte| {
-            // writing to a string cannot fail
-            let _ = write!(text, "{byte:02x}");
-            text
-        }),
-        r#type: secret.kind,
-        environment: environment.map(|e| e.name.clone()),
-        stage: environment.map(|e| e.stage),
-        credentials: unlocked.credentials(id)?.public(),
-        exchange_policy: secret.policy,
-        status: secret.status,
-        status_details: secret.status_details.as_deref().map(str::to_owned),
-        active: secret.active,
-        created_at: secret.created_at,
-        updated_at: secret.updated_at,
-        activated_at: secret.activated_at,
-        expires_at: secret.expires_at,
-        refresh_at: secret.refresh_at,
-        refresh_status: secret.refresh_status,
-        refresh_status_details: secret.refresh_status_details.as_deref().map(str::to_owned),
-        refresh_attempt: secret.failed_attempts.into(),
-        next_attempt_at: crate::refresh::plan::due(secret),
-        expiration_date: secret.expiration_date,
-        authorization_url: None,
-        authorization_url_expires_at: None,
-    })
-}
-
 /// A secret whose id came from the catalog.
 pub(super) fn named<'c>(catalog: &'c Catalog, id: &Id) -> Result<&'c Secret, CallError> {
     catalog
         .secrets
         .get(id)
         .ok_or_else(|| CallError::new(ErrorName::NotFound, "the secret was deleted meanwhile"))
-}
-
-/// The error for a deactivated secret.
-pub(super) fn inactive(name: &Qualified) -> CallError {
-    CallError::new(ErrorName::Inactive, format!("{name} is deactivated"))
-        .hint(format!("undo that: bursar secret reactivate {name}"))
-}
-
-/// The error for an exchange that failed.
-pub(super) fn failed(name: &Qualified, cause: crate::exchange::Cause, details: &str) -> CallError {
-    let error = match cause {
-        crate::exchange::Cause::Unreachable => ErrorName::IssuerUnreachable,
-        crate::exchange::Cause::Transient | crate::exchange::Cause::Permanent => ErrorName::Failed,
-    };
-    explained(error, &format!("the exchange of {name} failed: "), details, name)
-}
-
-/// An error out of a failure's details, which end with what to do about them.
-pub(super) fn explained(error: ErrorName, what: &str, details: &str, name: &Qualified) -> CallError {
-    let (reason, hint) = details.split_once("; hint: ").unwrap_or((details, "see to that"));
-    CallError::new(error, format!("{what}{reason}")).hint(format!("{hint}; then: bursar secret retry {name}"))
 }
 
 fn gone(name: &Qualified) -> CallError {

@@ -1,24 +1,22 @@
 //! One connection: lines in, lines out, time limits. A whole burst of requests is read, handled and answered
 //! with one write; what has to wait answers later, by its id.
 
+use super::envelope::{decode, parse, write_error, write_head, write_notification};
+use super::patience::Patience;
 use super::peer::Caller;
 use crate::agent::{Agent, Answer, Got};
-use crate::config::SocketConfig;
 use crate::policy::Policy;
 use bursar_proto::call::{ArtifactWatch, Call, QuickGet};
-use bursar_proto::error::{CallError, ErrorName, WireError};
-use bursar_proto::frame::{ID_MAX, REQUEST_MAX, Request};
+use bursar_proto::error::{CallError, ErrorName};
+use bursar_proto::frame::REQUEST_MAX;
 use bursar_proto::name::Qualified;
 use bursar_proto::reply::{Changed, Missed};
-use serde::de::IgnoredAny;
 use std::hint::black_box;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 use tokio::sync::{broadcast, mpsc};
-use tokio::time::{Instant, Sleep};
 
 /// How much is read at once, in bytes.
 const READ: usize = 16 * 1024;
@@ -326,77 +324,6 @@ async fn next(watch: &mut Option<Watch>) -> Result<Arc<Changed>, broadcast::erro
     }
 }
 
-/// A request whose envelope is in order.
-struct Parsed<'a> {
-    id: &'a str,
-    method: &'a str,
-    params: Option<&'a str>,
-}
-
-fn parse(line: &[u8]) -> Result<Parsed<'_>, CallError> {
-    let invalid = |what: &str| CallError::new(ErrorName::InvalidRequest, what);
-    let request: Request<'_> = match serde_json::from_slice(line) {
-        Ok(request) => request,
-        Err(_) => {
-            return Err(match serde_json::from_slice::<IgnoredAny>(line) {
-                Ok(_) => invalid("a request is an object with jsonrpc, id, method and params"),
-                Err(error) => CallError::new(
-                    ErrorName::ParseError,
-                    format!("the line is no json: column {}", error.column()),
-                ),
-            });
-        }
-    };
-    if request.jsonrpc != Some("2.0") {
-        return Err(invalid("jsonrpc: expected \"2.0\""));
-    }
-    let id = request.id.map(serde_json::value::RawValue::get).ok_or_else(|| invalid("id: is required"))?;
-    if id.len() > ID_MAX || !id.starts_with(|c: char| c == '"' || c == '-' || c.is_ascii_digit()) {
-        return Err(invalid("id: expected a number or a text of at most 128 bytes"));
-    }
-    let method = request.method.ok_or_else(|| invalid("method: is required"))?;
-    let params = request.params.map(serde_json::value::RawValue::get).filter(|params| *params != "null");
-    Ok(Parsed { id, method, params })
-}
-
-fn decode(request: &Parsed<'_>) -> Result<Call, CallError> {
-    match Call::decode(request.method, request.params) {
-        None => Err(CallError::new(ErrorName::UnknownMethod, "no such method")
-            .hint("docs/protocol.md lists them; this agent may be older than the client")),
-        Some(decoded) => Ok(decoded?),
-    }
-}
-
-fn write_head(out: &mut Vec<u8>, id: &str) {
-    out.extend_from_slice(b"{\"jsonrpc\":\"2.0\",\"id\":");
-    out.extend_from_slice(id.as_bytes());
-    out.extend_from_slice(b",\"result\":");
-}
-
-/// Writes an error line; without an id where the request had none that can be told.
-pub(crate) fn write_error(out: &mut Vec<u8>, id: Option<&str>, error: CallError) {
-    out.extend_from_slice(b"{\"jsonrpc\":\"2.0\",\"id\":");
-    out.extend_from_slice(id.unwrap_or("null").as_bytes());
-    out.extend_from_slice(b",\"error\":");
-    write_json(out, &WireError::from(error));
-    out.extend_from_slice(b"}\n");
-}
-
-fn write_notification<T: serde::Serialize>(out: &mut Vec<u8>, method: &str, params: &T) {
-    out.extend_from_slice(b"{\"jsonrpc\":\"2.0\",\"method\":\"");
-    out.extend_from_slice(method.as_bytes());
-    out.extend_from_slice(b"\",\"params\":");
-    write_json(out, params);
-    out.extend_from_slice(b"}\n");
-}
-
-/// Our own types: plain structs whose writing into memory cannot fail.
-fn write_json<T: serde::Serialize>(out: &mut Vec<u8>, value: &T) {
-    if serde_json::to_writer(&mut *out, value).is_err() {
-        tracing::error!("an answer could not be written");
-    }
-}
-
 fn memchr(bytes: &[u8]) -> Option<usize> {
     bytes.iter().position(|byte| *byte == b'\n')
 }
@@ -409,122 +336,5 @@ fn wipe(buffer: &mut Vec<u8>) {
     buffer.clear();
     if buffer.capacity() > BUFFER_KEPT {
         *buffer = Vec::new();
-    }
-}
-
-/// The time limits of a connection, on one timer that is set anew only when it rings too early.
-struct Patience {
-    limits: SocketConfig,
-    waits_for: WaitsFor,
-    deadline: Instant,
-    timer: Pin<Box<Sleep>>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum WaitsFor {
-    /// The first whole line.
-    First,
-    /// The rest of a line.
-    Rest,
-    /// Another line.
-    Next,
-}
-
-impl Patience {
-    fn new(limits: SocketConfig) -> Self {
-        let deadline = Instant::now() + limits.first_frame_timeout;
-        Self {
-            limits,
-            waits_for: WaitsFor::First,
-            deadline,
-            timer: Box::pin(tokio::time::sleep_until(deadline)),
-        }
-    }
-
-    /// Something was handled; `whole` says whether it ended with a whole line.
-    fn next(&mut self, whole: bool) {
-        match (self.waits_for, whole) {
-            // an unfinished line does not buy more time by another byte
-            (WaitsFor::First | WaitsFor::Rest, false) => {}
-            (WaitsFor::Next, false) => self.wait(WaitsFor::Rest, self.limits.frame_timeout),
-            (_, true) => self.idle(),
-        }
-    }
-
-    fn idle(&mut self) {
-        self.wait(WaitsFor::Next, self.limits.idle_timeout);
-    }
-
-    fn wait(&mut self, waits_for: WaitsFor, limit: Duration) {
-        self.waits_for = waits_for;
-        self.deadline = Instant::now() + limit;
-        if self.deadline < self.timer.deadline() {
-            self.timer.as_mut().reset(self.deadline);
-        }
-    }
-
-    async fn run_out(&mut self) {
-        loop {
-            self.timer.as_mut().await;
-            if Instant::now() >= self.deadline {
-                return;
-            }
-            self.timer.as_mut().reset(self.deadline);
-        }
-    }
-
-    fn complaint(&self) -> String {
-        let (what, limit) = match self.waits_for {
-            WaitsFor::First => ("no request came", self.limits.first_frame_timeout),
-            WaitsFor::Rest => ("a request was not finished", self.limits.frame_timeout),
-            WaitsFor::Next => ("no further request came", self.limits.idle_timeout),
-        };
-        format!("{what} within {} s", limit.as_secs())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn refused(line: &str) -> (ErrorName, String) {
-        let error = parse(line.as_bytes()).err().unwrap();
-        (error.name, error.message)
-    }
-
-    #[test]
-    fn each_fault_of_an_envelope_has_its_own_words() {
-        assert_eq!(refused("{\"jsonrpc\"").0, ErrorName::ParseError);
-        assert_eq!(refused("[]").0, ErrorName::InvalidRequest);
-        for (line, word) in [
-            (r#"{"id":1,"method":"hello"}"#, "jsonrpc"),
-            (r#"{"jsonrpc":"1.0","id":1,"method":"hello"}"#, "jsonrpc"),
-            (r#"{"jsonrpc":"2.0","method":"hello"}"#, "id"),
-            (r#"{"jsonrpc":"2.0","id":{},"method":"hello"}"#, "id"),
-            (r#"{"jsonrpc":"2.0","id":1}"#, "method"),
-        ] {
-            let (name, message) = refused(line);
-            assert_eq!(name, ErrorName::InvalidRequest, "{line}");
-            assert!(message.starts_with(word), "{line}: {message}");
-        }
-        let long = format!(r#"{{"jsonrpc":"2.0","id":"{}","method":"hello"}}"#, "x".repeat(ID_MAX));
-        assert_eq!(refused(&long).0, ErrorName::InvalidRequest);
-    }
-
-    #[test]
-    fn null_params_are_no_params() {
-        let parsed = parse(br#"{"jsonrpc":"2.0","id":"a","method":"hello","params":null}"#).ok().unwrap();
-        assert_eq!((parsed.id, parsed.method, parsed.params), ("\"a\"", "hello", None));
-    }
-
-    proptest! {
-        #[test]
-        fn no_line_panics_and_no_error_repeats_it(line in proptest::collection::vec(any::<u8>(), 0..200)) {
-            if let Err(error) = parse(&line) {
-                let text = String::from_utf8_lossy(&line);
-                prop_assert!(line.len() < 12 || !error.message.contains(&*text));
-            }
-        }
     }
 }

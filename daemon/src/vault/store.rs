@@ -4,7 +4,11 @@
 //! flushes, runs `syncfs` (sled's flush alone does not reach the disk), and only then answers all of it.
 //! Until then reads see the queued bytes, so memory and store agree.
 
-use crate::vault::crypto::ID_LEN;
+mod commit;
+
+pub(crate) use super::key::{Id, Key, Kind};
+
+use commit::{Commit, Committer};
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
@@ -25,139 +29,12 @@ const CACHE: u64 = 8 * 1024 * 1024;
 /// write that the disk broke off.
 pub(crate) const FREE_MIN: u64 = 8 * 1024 * 1024;
 
-/// How many waiting batches share one flush: a bound for the memory that one commit takes.
-const SHARED_MAX: usize = 1_024;
-
 /// How long an opener waits for the lock: sled lets go of it on a thread of its own, some time after a store was
 /// closed. Two daemons never meet here, because the state directory has a lock of its own.
 const LET_GO: Duration = Duration::from_secs(2);
 
 /// The pause between two looks at the lock.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
-
-/// What a record is. The byte leads its key, so a stolen store shows how many there are of each.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Kind {
-    /// How the root key is wrapped; the one record in clear.
-    Header,
-    /// Count and digest of the small records.
-    Manifest,
-    /// An organization.
-    Organization,
-    /// An environment.
-    Environment,
-    /// A secret's attributes.
-    Secret,
-    /// A secret's credentials.
-    Credentials,
-    /// A secret's artifact.
-    Artifact,
-}
-
-impl Kind {
-    /// The kinds that are sealed, each under its own key.
-    pub(crate) const SEALED: [Self; 6] = [
-        Self::Manifest,
-        Self::Organization,
-        Self::Environment,
-        Self::Secret,
-        Self::Credentials,
-        Self::Artifact,
-    ];
-
-    /// The place of this kind's key among the sealed ones; the header has none and takes the manifest's.
-    pub(crate) const fn place(self) -> usize {
-        match self {
-            Self::Header | Self::Manifest => 0,
-            Self::Organization => 1,
-            Self::Environment => 2,
-            Self::Secret => 3,
-            Self::Credentials => 4,
-            Self::Artifact => 5,
-        }
-    }
-
-    /// The byte that leads the key.
-    pub(crate) const fn byte(self) -> u8 {
-        match self {
-            Self::Header => b'H',
-            Self::Manifest => b'M',
-            Self::Organization => b'O',
-            Self::Environment => b'E',
-            Self::Secret => b'S',
-            Self::Credentials => b'C',
-            Self::Artifact => b'A',
-        }
-    }
-
-    /// The label under which the kind's key is derived.
-    pub(crate) const fn label(self) -> &'static [u8] {
-        match self {
-            Self::Header => b"header",
-            Self::Manifest => b"manifest",
-            Self::Organization => b"organization",
-            Self::Environment => b"environment",
-            Self::Secret => b"secret",
-            Self::Credentials => b"credentials",
-            Self::Artifact => b"artifact",
-        }
-    }
-
-    fn from_byte(byte: u8) -> Option<Self> {
-        if byte == Self::Header.byte() {
-            return Some(Self::Header);
-        }
-        Self::SEALED.into_iter().find(|kind| kind.byte() == byte)
-    }
-}
-
-/// A random id.
-pub(crate) type Id = [u8; ID_LEN];
-
-/// A record's place: kind and id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Key {
-    kind: Kind,
-    bytes: [u8; 1 + ID_LEN],
-}
-
-impl Key {
-    /// The header's place.
-    pub(crate) const HEADER: Self = Self::new(Kind::Header, [0; ID_LEN]);
-    /// The manifest's place.
-    pub(crate) const MANIFEST: Self = Self::new(Kind::Manifest, [0; ID_LEN]);
-
-    pub(crate) const fn new(kind: Kind, id: Id) -> Self {
-        let mut bytes = [0; 1 + ID_LEN];
-        bytes[0] = kind.byte();
-        let mut at = 0;
-        while at < ID_LEN {
-            bytes[at + 1] = id[at];
-            at += 1;
-        }
-        Self { kind, bytes }
-    }
-
-    /// Reads a key from a store or a backup.
-    pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
-        let bytes: [u8; 1 + ID_LEN] = bytes.try_into().ok()?;
-        Some(Self { kind: Kind::from_byte(bytes[0])?, bytes })
-    }
-
-    pub(crate) fn kind(&self) -> Kind {
-        self.kind
-    }
-
-    pub(crate) fn id(&self) -> Id {
-        let mut id = [0; ID_LEN];
-        id.copy_from_slice(&self.bytes[1..]);
-        id
-    }
-
-    pub(crate) fn bytes(&self) -> &[u8] {
-        &self.bytes
-    }
-}
 
 /// Sealed bytes as the store hands them out; cheap to clone.
 #[derive(Clone)]
@@ -222,12 +99,6 @@ pub(crate) struct Store {
 struct Queued {
     newest: HashMap<Key, (u64, Option<Sealed>)>,
     batches: u64,
-}
-
-struct Commit {
-    number: u64,
-    batch: Batch,
-    done: oneshot::Sender<Result<(), StoreError>>,
 }
 
 /// The promise of a commit: it comes when the batch is on the disk.
@@ -345,71 +216,6 @@ impl Drop for Store {
     }
 }
 
-/// The one thread that writes.
-struct Committer {
-    tree: sled::Tree,
-    root: File,
-    queued: Arc<Mutex<Queued>>,
-    failed: Arc<AtomicBool>,
-}
-
-impl Committer {
-    fn run(self, waiting: &mpsc::Receiver<Commit>) {
-        while let Ok(first) = waiting.recv() {
-            let mut shared = vec![first];
-            while shared.len() < SHARED_MAX {
-                match waiting.try_recv() {
-                    Ok(next) => shared.push(next),
-                    Err(_) => break,
-                }
-            }
-            let outcome = if self.failed.load(Ordering::Acquire) {
-                Err(StoreError::Disk("an earlier write failed".into()))
-            } else {
-                catch_unwind(AssertUnwindSafe(|| self.write(&shared))).unwrap_or_else(|_| {
-                    Err(StoreError::Disk("the store stopped in the middle of a write".into()))
-                })
-            };
-            if outcome.is_err() {
-                self.failed.store(true, Ordering::Release);
-            }
-            self.forget(&shared);
-            for commit in shared {
-                // nobody may be waiting any more
-                drop(commit.done.send(outcome.clone()));
-            }
-        }
-    }
-
-    fn write(&self, shared: &[Commit]) -> Result<(), StoreError> {
-        let mut batch = sled::Batch::default();
-        for (key, value) in shared.iter().flat_map(|commit| &commit.batch) {
-            match value {
-                Some(Sealed(bytes)) => batch.insert(key.bytes(), bytes.clone()),
-                None => batch.remove(key.bytes()),
-            }
-        }
-        self.tree.apply_batch(batch).map_err(|error| describe(&error))?;
-        self.tree.flush().map_err(|error| describe(&error))?;
-        rustix::fs::syncfs(&self.root).map_err(|error| StoreError::Disk(error.kind().to_string()))
-    }
-
-    /// Drops from the queue what these commits applied, unless something newer waits.
-    fn forget(&self, shared: &[Commit]) {
-        let mut queued = lock(&self.queued);
-        for commit in shared {
-            for (key, _) in &commit.batch {
-                if queued.newest.get(key).is_some_and(|(number, _)| *number <= commit.number) {
-                    queued.newest.remove(key);
-                }
-            }
-        }
-        if queued.newest.is_empty() && queued.newest.capacity() > SHARED_MAX {
-            queued.newest.shrink_to_fit();
-        }
-    }
-}
-
 /// Whether the file system of `directory` would take a write.
 pub(crate) fn room_at(directory: &Path) -> Result<(), StoreError> {
     let system =
@@ -466,6 +272,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vault::crypto::ID_LEN;
 
     fn key(n: u8) -> Key {
         Key::new(Kind::Secret, [n; ID_LEN])

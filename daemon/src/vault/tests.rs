@@ -1,6 +1,8 @@
 //! What the vault promises of what it holds, on a real store.
 
+use super::store::{Batch, Kind};
 use super::*;
+use crate::credentials::Credentials;
 use crate::vault::catalog::Secret;
 use crate::vault::header::Opener;
 use bursar_proto::kind::SecretType;

@@ -10,13 +10,13 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// Rounds of every job.
-const ROUNDS: usize = 15;
+const ROUNDS: usize = 13;
 /// Requests in a round of round trips.
-const ROUND_TRIPS: u32 = 15_000;
+const ROUND_TRIPS: u32 = 8_000;
 /// Connections in a round of visits.
-const VISITS: u32 = 3_000;
+const VISITS: u32 = 1_500;
 /// How long a round of many connections takes.
-const STRETCH: Duration = Duration::from_millis(150);
+const STRETCH: Duration = Duration::from_millis(120);
 /// Connections, and requests in flight on each.
 const CROWDS: [(usize, usize); 3] = [(8, 1), (64, 1), (64, 16)];
 

@@ -1,0 +1,99 @@
+//! A secret's attributes as an answer: one, or a page of them.
+
+use super::named;
+use crate::agent::organization::no_organization;
+use crate::agent::{Agent, environment_id, secret_id};
+use crate::vault::Unlocked;
+use crate::vault::store::Id;
+use bursar_proto::call::{SECRETS_PAGE_MAX, SecretList};
+use bursar_proto::error::CallError;
+use bursar_proto::fields::Invalid;
+use bursar_proto::name::{Name, OrganizationName, Reference};
+use bursar_proto::reply;
+use std::fmt::Write as _;
+use std::ops::Bound;
+
+impl Agent {
+    pub(in crate::agent) fn secret_show(&self, secret: Reference) -> Result<reply::Secret, CallError> {
+        let name = self.resolve(secret);
+        let mut vault = self.vault();
+        let unlocked = vault.unlocked()?;
+        let id = secret_id(unlocked, &name)?;
+        view(unlocked, &id)
+    }
+
+    pub(in crate::agent) fn secret_list(&self, call: SecretList) -> Result<Vec<reply::Secret>, CallError> {
+        let limit = call.limit.unwrap_or(SECRETS_PAGE_MAX);
+        if !(1..=SECRETS_PAGE_MAX).contains(&limit) {
+            return Err(Invalid::field("limit", format!("expected 1 to {SECRETS_PAGE_MAX}")).into());
+        }
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let after = call.after.map(|name| self.resolve(name));
+        let environment = call.environment.map(|name| self.resolve(name));
+        let mut vault = self.vault();
+        let unlocked = vault.unlocked()?;
+        let catalog = &unlocked.catalog;
+        if let Some(organization) = &call.organization
+            && !catalog.organizations.contains_key(organization)
+        {
+            return Err(no_organization(organization));
+        }
+        let environment = environment.map(|name| environment_id(catalog, &name)).transpose()?;
+        let first = after.as_ref().map_or(Bound::Unbounded, |after| Bound::Included(&after.organization));
+        catalog
+            .organizations
+            .range::<OrganizationName, _>((first, Bound::Unbounded))
+            .filter(|(name, _)| call.organization.as_ref().is_none_or(|only| only == *name))
+            .flat_map(|(name, organization)| {
+                let from: Bound<&Name> = match &after {
+                    Some(after) if after.organization == *name => Bound::Excluded(&after.name),
+                    _ => Bound::Unbounded,
+                };
+                organization.secrets.range::<Name, _>((from, Bound::Unbounded)).map(|(_, id)| id)
+            })
+            .filter(|id| {
+                catalog.secrets.get(*id).is_some_and(|secret| {
+                    call.r#type.is_none_or(|kind| secret.kind == kind)
+                        && call.status.is_none_or(|status| secret.status == status)
+                        && environment.is_none_or(|environment| secret.environment == Some(environment))
+                })
+            })
+            .take(limit)
+            .map(|id| view(unlocked, id))
+            .collect()
+    }
+}
+
+/// A secret's attributes for an answer.
+pub(super) fn view(unlocked: &Unlocked, id: &Id) -> Result<reply::Secret, CallError> {
+    let secret = named(&unlocked.catalog, id)?;
+    let environment = secret.environment.and_then(|id| unlocked.catalog.environments.get(&id));
+    Ok(reply::Secret {
+        name: secret.full_name(),
+        id: id.iter().fold(String::new(), |mut text, byte| {
+            // writing to a string cannot fail
+            let _ = write!(text, "{byte:02x}");
+            text
+        }),
+        r#type: secret.kind,
+        environment: environment.map(|e| e.name.clone()),
+        stage: environment.map(|e| e.stage),
+        credentials: unlocked.credentials(id)?.public(),
+        exchange_policy: secret.policy,
+        status: secret.status,
+        status_details: secret.status_details.as_deref().map(str::to_owned),
+        active: secret.active,
+        created_at: secret.created_at,
+        updated_at: secret.updated_at,
+        activated_at: secret.activated_at,
+        expires_at: secret.expires_at,
+        refresh_at: secret.refresh_at,
+        refresh_status: secret.refresh_status,
+        refresh_status_details: secret.refresh_status_details.as_deref().map(str::to_owned),
+        refresh_attempt: secret.failed_attempts.into(),
+        next_attempt_at: crate::refresh::plan::due(secret),
+        expiration_date: secret.expiration_date,
+        authorization_url: None,
+        authorization_url_expires_at: None,
+    })
+}

@@ -1,0 +1,127 @@
+//! Where a record lies in the store: what it is, and a random id.
+
+use super::crypto::ID_LEN;
+
+/// What a record is. The byte leads its key, so a stolen store shows how many there are of each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Kind {
+    /// How the root key is wrapped; the one record in clear.
+    Header,
+    /// Count and digest of the small records.
+    Manifest,
+    /// An organization.
+    Organization,
+    /// An environment.
+    Environment,
+    /// A secret's attributes.
+    Secret,
+    /// A secret's credentials.
+    Credentials,
+    /// A secret's artifact.
+    Artifact,
+}
+
+impl Kind {
+    /// The kinds that are sealed, each under its own key.
+    pub(crate) const SEALED: [Self; 6] = [
+        Self::Manifest,
+        Self::Organization,
+        Self::Environment,
+        Self::Secret,
+        Self::Credentials,
+        Self::Artifact,
+    ];
+
+    /// The place of this kind's key among the sealed ones; the header has none and takes the manifest's.
+    pub(crate) const fn place(self) -> usize {
+        match self {
+            Self::Header | Self::Manifest => 0,
+            Self::Organization => 1,
+            Self::Environment => 2,
+            Self::Secret => 3,
+            Self::Credentials => 4,
+            Self::Artifact => 5,
+        }
+    }
+
+    /// The byte that leads the key.
+    pub(crate) const fn byte(self) -> u8 {
+        match self {
+            Self::Header => b'H',
+            Self::Manifest => b'M',
+            Self::Organization => b'O',
+            Self::Environment => b'E',
+            Self::Secret => b'S',
+            Self::Credentials => b'C',
+            Self::Artifact => b'A',
+        }
+    }
+
+    /// The label under which the kind's key is derived.
+    pub(crate) const fn label(self) -> &'static [u8] {
+        match self {
+            Self::Header => b"header",
+            Self::Manifest => b"manifest",
+            Self::Organization => b"organization",
+            Self::Environment => b"environment",
+            Self::Secret => b"secret",
+            Self::Credentials => b"credentials",
+            Self::Artifact => b"artifact",
+        }
+    }
+
+    fn from_byte(byte: u8) -> Option<Self> {
+        if byte == Self::Header.byte() {
+            return Some(Self::Header);
+        }
+        Self::SEALED.into_iter().find(|kind| kind.byte() == byte)
+    }
+}
+
+/// A random id.
+pub(crate) type Id = [u8; ID_LEN];
+
+/// A record's place: kind and id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Key {
+    kind: Kind,
+    bytes: [u8; 1 + ID_LEN],
+}
+
+impl Key {
+    /// The header's place.
+    pub(crate) const HEADER: Self = Self::new(Kind::Header, [0; ID_LEN]);
+    /// The manifest's place.
+    pub(crate) const MANIFEST: Self = Self::new(Kind::Manifest, [0; ID_LEN]);
+
+    pub(crate) const fn new(kind: Kind, id: Id) -> Self {
+        let mut bytes = [0; 1 + ID_LEN];
+        bytes[0] = kind.byte();
+        let mut at = 0;
+        while at < ID_LEN {
+            bytes[at + 1] = id[at];
+            at += 1;
+        }
+        Self { kind, bytes }
+    }
+
+    /// Reads a key from a store or a backup.
+    pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
+        let bytes: [u8; 1 + ID_LEN] = bytes.try_into().ok()?;
+        Some(Self { kind: Kind::from_byte(bytes[0])?, bytes })
+    }
+
+    pub(crate) fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    pub(crate) fn id(&self) -> Id {
+        let mut id = [0; ID_LEN];
+        id.copy_from_slice(&self.bytes[1..]);
+        id
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}

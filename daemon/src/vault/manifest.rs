@@ -1,0 +1,100 @@
+//! That nothing is missing, moved or older: the manifest counts and sums the small records, and a secret's
+//! record names the one version of its credentials and artifact.
+
+use super::VaultError;
+use super::catalog::Catalog;
+use super::crypto::{self, Keys};
+use super::record::{self, ManifestV1, UnknownForm};
+use super::store::{Id, Key, Kind, Store};
+use crate::credentials::Credentials;
+use bursar_proto::name::OrganizationName;
+use std::collections::HashMap;
+use zeroize::Zeroizing;
+
+impl ManifestV1 {
+    pub(super) fn count(&mut self, keys: &Keys, key: &Key, sealed: &[u8]) {
+        self.count_tag(keys, key, &crypto::tag(sealed));
+    }
+
+    pub(super) fn count_tag(&mut self, keys: &Keys, key: &Key, tag: &crypto::Tag) {
+        self.records += 1;
+        self.sum = self.sum.wrapping_add(keys.digest(key, tag));
+    }
+
+    pub(super) fn forget(&mut self, keys: &Keys, key: &Key, sealed: &[u8]) {
+        self.records = self.records.saturating_sub(1);
+        self.sum = self.sum.wrapping_sub(keys.digest(key, &crypto::tag(sealed)));
+    }
+}
+
+/// Reads the small records under `keys`, and checks them against the manifest.
+pub(super) fn load(store: &Store, keys: &Keys) -> Result<(ManifestV1, Catalog), VaultError> {
+    let mut plain = Zeroizing::new(Vec::new());
+    let sealed = store.get(&Key::MANIFEST)?.ok_or(VaultError::Tampered("the manifest is missing"))?;
+    keys.open(&Key::MANIFEST, &sealed, &mut plain)
+        .map_err(|_| VaultError::Tampered("the manifest does not open"))?;
+    let manifest: ManifestV1 = record::decode(&plain)?;
+    let mut counted = ManifestV1 { generation: manifest.generation, ..ManifestV1::default() };
+    let mut catalog = Catalog::default();
+    let mut organizations: HashMap<Id, OrganizationName> = HashMap::new();
+    for kind in [Kind::Organization, Kind::Environment, Kind::Secret] {
+        let mut outcome = Ok(());
+        store.scan(kind, |key, sealed| {
+            if outcome.is_err() {
+                return;
+            }
+            outcome = (|| {
+                keys.open(&key, &sealed, &mut plain)
+                    .map_err(|_| VaultError::Tampered("a record does not open"))?;
+                counted.count(keys, &key, &sealed);
+                let id = key.id();
+                match kind {
+                    Kind::Organization => {
+                        let record: record::OrganizationV1 = record::decode(&plain)?;
+                        catalog.load_organization(id, &record)?;
+                        organizations.insert(id, record.name.parse().map_err(|_| UnknownForm)?);
+                    }
+                    Kind::Environment => {
+                        catalog.load_environment(id, &record::decode(&plain)?, &organizations)?;
+                    }
+                    _ => catalog.load_secret(id, record::decode(&plain)?, &organizations)?,
+                }
+                Ok::<(), VaultError>(())
+            })();
+        })?;
+        outcome?;
+    }
+    if counted != manifest {
+        return Err(VaultError::Tampered("records are missing, or are older ones"));
+    }
+    Ok((manifest, catalog))
+}
+
+/// Opens every credential and artifact that the catalog names.
+pub(super) fn prove(store: &Store, keys: &Keys, catalog: &Catalog) -> Result<(), VaultError> {
+    let mut plain = Zeroizing::new(Vec::new());
+    for (id, secret) in &catalog.secrets {
+        open_record(store, keys, &Key::new(Kind::Credentials, *id), &secret.credentials_tag, &mut plain)?;
+        Credentials::load(secret.kind, record::decode_credentials(&plain)?)
+            .map_err(|_| VaultError::Tampered("credentials that cannot be read"))?;
+        if let Some(tag) = &secret.artifact_tag {
+            open_record(store, keys, &Key::new(Kind::Artifact, *id), tag, &mut plain)?;
+            record::decode_artifact(&plain)?;
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn open_record(
+    store: &Store,
+    keys: &Keys,
+    key: &Key,
+    tag: &crypto::Tag,
+    plain: &mut Vec<u8>,
+) -> Result<(), VaultError> {
+    let sealed = store.get(key)?.ok_or(VaultError::Tampered("a record is missing"))?;
+    if crypto::tag(&sealed) != *tag {
+        return Err(VaultError::Tampered("a record is not the one that was written last"));
+    }
+    keys.open(key, &sealed, plain).map_err(|_| VaultError::Tampered("a record does not open"))
+}

@@ -1,0 +1,66 @@
+//! Filling a store from a backup, and building one anew where the old one is damaged.
+
+use super::backup;
+use super::store::{Key, Sealed, Store, StoreError};
+use super::{Place, VaultError};
+use bursar_proto::time::Timestamp;
+use std::path::Path;
+
+pub(super) fn new_store(place: &Place) -> Result<Store, VaultError> {
+    remove_directory(&place.new_store())?;
+    Ok(Store::open(&place.new_store())?)
+}
+
+/// Fills an empty store from a backup; durable when it returns. Answers how many records.
+pub(super) fn fill(store: &Store, path: &Path) -> Result<u64, VaultError> {
+    let mut last = None;
+    let (header, records) =
+        backup::read(path, |key, sealed| last = Some(store.commit(vec![(key, Some(sealed))])))?;
+    if let Some(last) = last {
+        last.durable_blocking()?;
+    }
+    store.commit(vec![(Key::HEADER, Some(Sealed::from(header.write()?)))]).durable_blocking()?;
+    Ok(records)
+}
+
+/// Moves a damaged store aside and builds one from the newest snapshot that is whole.
+pub(super) fn rebuild(place: &Place, now: Timestamp) -> Result<Store, VaultError> {
+    let aside = place.aside("damaged", now);
+    std::fs::rename(place.store(), &aside).map_err(|error| StoreError::Disk(error.kind().to_string()))?;
+    tracing::error!(moved_to = %aside.display(), "the store was damaged and has been moved aside");
+    for snapshot in backup::snapshots(&place.snapshots()) {
+        let store = new_store(place)?;
+        match fill(&store, &snapshot) {
+            Ok(records) => {
+                drop(store);
+                std::fs::rename(place.new_store(), place.store())
+                    .map_err(|error| StoreError::Disk(error.kind().to_string()))?;
+                tracing::error!(snapshot = %snapshot.display(), records, "the store was built anew from a snapshot; what came after it is lost");
+                return Ok(Store::open(&place.store())?);
+            }
+            Err(error) => {
+                tracing::error!(snapshot = %snapshot.display(), %error, "a snapshot cannot be used");
+            }
+        }
+    }
+    tracing::error!(
+        "there is no snapshot to build the store from; restore a backup with: bursar restore FILE"
+    );
+    remove_directory(&place.new_store())?;
+    let store = Store::open(&place.store())?;
+    match std::fs::remove_file(place.marker()) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(StoreError::Disk(error.kind().to_string()).into())
+        }
+        _ => Ok(store),
+    }
+}
+
+pub(super) fn remove_directory(path: &Path) -> Result<(), VaultError> {
+    match std::fs::remove_dir_all(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(StoreError::Disk(error.kind().to_string()).into())
+        }
+        _ => Ok(()),
+    }
+}
