@@ -19,7 +19,7 @@ fn sources() -> BTreeSet<String> {
             let path = format!("{directory}/{name}");
             if entry.file_type().unwrap().is_dir() {
                 left.push(path);
-            } else if name.ends_with(".rs") && name != "tests.rs" {
+            } else if is_rust(&name) && name != "tests.rs" {
                 found.insert(path);
             }
         }
@@ -30,7 +30,7 @@ fn sources() -> BTreeSet<String> {
 /// What stands in the first column of the code map.
 fn mapped() -> BTreeSet<String> {
     let rows = DOCUMENT.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` |"));
-    rows.map(|(path, _)| path.to_owned()).filter(|path| path.ends_with(".rs")).collect()
+    rows.map(|(path, _)| path.to_owned()).filter(|path| is_rust(path)).collect()
 }
 
 #[test]
@@ -43,7 +43,7 @@ fn the_code_map_has_every_file_and_no_other() {
 
 #[test]
 fn every_path_in_the_text_exists() {
-    let paths: Vec<_> = DOCUMENT.split('`').skip(1).step_by(2).filter(|word| word.ends_with(".rs")).collect();
+    let paths: Vec<_> = DOCUMENT.split('`').skip(1).step_by(2).filter(|word| is_rust(word)).collect();
     assert!(paths.iter().any(|path| path.contains('/')), "no path was found");
     for path in paths.into_iter().filter(|path| path.contains('/')) {
         assert!(
@@ -83,4 +83,8 @@ fn every_test_that_an_invariant_names_exists() {
             "docs/architecture.md names the test {name}, which is not there"
         );
     }
+}
+
+fn is_rust(path: &str) -> bool {
+    Path::new(path).extension().is_some_and(|extension| extension == "rs")
 }

@@ -24,6 +24,8 @@
 //! `docs/architecture.md` says what must stay true between them.
 
 mod agent;
+#[cfg(test)]
+mod architecture_doc;
 mod clock;
 mod config;
 mod credentials;

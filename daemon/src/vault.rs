@@ -210,6 +210,7 @@ impl Vault {
         self.place.mark().map_err(|error| StoreError::Disk(error.kind().to_string()))?;
         let keys = Keys::derive(&root)?;
         let written = header.write()?;
+        let manifest = ManifestV1 { header: keys.digest_header(&written), ..ManifestV1::default() };
         let personal = crypto::generate()?;
         let development = crypto::generate()?;
         let State::Absent(store) =
@@ -217,15 +218,8 @@ impl Vault {
         else {
             return Err(VaultError::Exists);
         };
-        let mut unlocked = Unlocked {
-            store,
-            keys,
-            root,
-            header,
-            manifest: ManifestV1::default(),
-            catalog: Catalog::default(),
-            changed_since_snapshot: true,
-        };
+        let mut unlocked =
+            Unlocked { store, keys, root, header, manifest, catalog: Catalog::default(), snapshot_of: None };
         let changes = found_organization(
             &mut unlocked.catalog,
             OrganizationName::personal(),
@@ -253,6 +247,7 @@ impl Vault {
         let keys = Keys::derive(&root)?;
         let (manifest, mut catalog) = load(store, &keys)?;
         catalog.recover_all(now);
+        let snapshot_of = self.newest_snapshot().and_then(|path| backup::generation(&path));
         if let State::Locked(store, header) =
             std::mem::replace(&mut self.state, State::Broken("unlocking".into()))
         {
@@ -263,7 +258,7 @@ impl Vault {
                 header,
                 manifest,
                 catalog,
-                changed_since_snapshot: false,
+                snapshot_of,
             }));
         }
         Ok(())
@@ -308,12 +303,7 @@ impl Vault {
 
     /// Replaces the header; the data keys stay.
     pub(crate) fn replace_header(&mut self, header: Header) -> Result<Committed, VaultError> {
-        let unlocked = self.unlocked()?;
-        unlocked.store.writable()?;
-        let committed = unlocked.store.commit(vec![(Key::HEADER, Some(Sealed::from(header.write()?)))]);
-        unlocked.header = header;
-        unlocked.changed_since_snapshot = true;
-        Ok(committed)
+        self.unlocked()?.write_header(header)
     }
 
     /// Writes the store anew under `root`, and drops the old one with all that lay in its log, and the
@@ -370,6 +360,8 @@ impl Vault {
         };
         self.state = at_rest(Store::open(&self.place.store())?)?;
         self.unlock(root, now)?;
+        // what is there now came by another way than the generations of the snapshots
+        self.unlocked()?.snapshot_of = None;
         Ok((records, catalog.secrets.len() as u64, replaced))
     }
 
@@ -377,11 +369,12 @@ impl Vault {
     pub(crate) fn snapshot(&mut self, now: Timestamp) -> Result<bool, VaultError> {
         let directory = self.place.snapshots();
         let unlocked = self.unlocked()?;
-        if !unlocked.changed_since_snapshot {
+        let generation = unlocked.manifest.generation;
+        if unlocked.snapshot_of == Some(generation) {
             return Ok(false);
         }
-        backup::snapshot(&unlocked.store, &unlocked.header, &directory, now.seconds())?;
-        unlocked.changed_since_snapshot = false;
+        backup::snapshot(&unlocked.store, &unlocked.header, &directory, now.seconds(), generation)?;
+        unlocked.snapshot_of = Some(generation);
         Ok(true)
     }
 

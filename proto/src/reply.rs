@@ -203,10 +203,19 @@ pub struct Artifact {
     pub value: Option<Sensitive>,
     /// The fields of types that have several, and of the header types; null for the others.
     pub fields: Option<BTreeMap<String, Sensitive>>,
-    /// A whole header line; null for types that make none.
-    pub header: Option<Sensitive>,
+    /// How the value is sent in a header; null for types that are not.
+    pub header: Option<Header>,
     /// When the artifact ends; null if never.
     pub expires_at: Option<Timestamp>,
+}
+
+/// How a value is sent in a header: the line is `NAME: PREFIXVALUE`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Header {
+    /// The header's name.
+    pub name: String,
+    /// What stands before the value: `Bearer `, `Basic `, or nothing.
+    pub prefix: String,
 }
 
 /// The parameters of the notification `artifact.changed`. Never a value.

@@ -78,7 +78,7 @@ fn a_damaged_backup_changes_nothing() {
         assert!(!refused.to_string().contains("hunter2"), "{refused}");
         assert_eq!(home.artifact("later")["value"], "later", "{name}");
     }
-    assert_eq!(home.refused("vault.restore", json!({ "file": home.path().join("none") })), "invalid");
+    assert_eq!(home.refused("vault.restore", json!({ "file": home.path().join("none") })), "not_found");
     assert_eq!(home.refused("vault.backup", json!({ "file": "relative" })), "invalid");
 }
 

@@ -12,7 +12,7 @@ use bursar_proto::client::Notification;
 use bursar_proto::error::{CallError, ErrorName};
 use bursar_proto::kind::SecretType;
 use bursar_proto::name::Qualified;
-use bursar_proto::reply::Artifact;
+use bursar_proto::reply::{Artifact, Header};
 use bursar_proto::sensitive::Sensitive;
 use bursar_proto::time::Timestamp;
 use serde::{Serialize, Serializer};
@@ -25,8 +25,10 @@ pub(crate) fn get(session: &Session, get: Get) -> Result<(), Stop> {
     let line = if session.printer.json() {
         json_line(&Shown::from(&artifact))?
     } else {
-        let value = choose(&artifact, get.header, get.field.as_deref())?.expose();
-        let mut line = Zeroizing::new(Vec::with_capacity(value.len() + 1));
+        let prefix = if get.header { head(&artifact)? } else { String::new() };
+        let value = choose(&artifact, get.field.as_deref())?.expose();
+        let mut line = Zeroizing::new(Vec::with_capacity(prefix.len() + value.len() + 1));
+        line.extend_from_slice(prefix.as_bytes());
         line.extend_from_slice(value.as_bytes());
         line.push(b'\n');
         line
@@ -37,15 +39,18 @@ pub(crate) fn get(session: &Session, get: Get) -> Result<(), Stop> {
     }
 }
 
-/// The one text that was asked for.
-fn choose<'a>(artifact: &'a Artifact, header: bool, field: Option<&str>) -> Result<&'a Sensitive, Stop> {
-    let kind = artifact.r#type;
-    if header {
-        return artifact.header.as_ref().ok_or_else(|| {
-            Stop::usage(format!("a secret of type {kind} makes no header line"))
-                .hint("take its value: bursar get without --header")
-        });
+/// What stands before the value in a header line.
+fn head(artifact: &Artifact) -> Result<String, Stop> {
+    match &artifact.header {
+        Some(header) => Ok(format!("{}: {}", header.name, header.prefix)),
+        None => Err(Stop::usage(format!("a secret of type {} makes no header line", artifact.r#type))
+            .hint("take its value: bursar get without --header")),
     }
+}
+
+/// The one text that was asked for.
+fn choose<'a>(artifact: &'a Artifact, field: Option<&str>) -> Result<&'a Sensitive, Stop> {
+    let kind = artifact.r#type;
     let names = || {
         let single = artifact.value.as_ref().and(kind.value_field());
         let several = artifact.fields.iter().flatten().map(|(name, _)| name.as_str());
@@ -74,7 +79,7 @@ struct Shown<'a> {
     r#type: SecretType,
     value: Option<Exposed<'a>>,
     fields: Option<BTreeMap<&'a str, Exposed<'a>>>,
-    header: Option<Exposed<'a>>,
+    header: Option<&'a Header>,
     expires_at: Option<Timestamp>,
 }
 
@@ -87,7 +92,7 @@ impl<'a> From<&'a Artifact> for Shown<'a> {
             value: artifact.value.as_ref().map(Exposed),
             fields: fields
                 .map(|all| all.iter().map(|(name, value)| (name.as_str(), Exposed(value))).collect()),
-            header: artifact.header.as_ref().map(Exposed),
+            header: artifact.header.as_ref(),
             expires_at: artifact.expires_at,
         }
     }
@@ -157,7 +162,7 @@ mod tests {
     fn api_key() -> Artifact {
         artifact(
             r#"{"secret":"acme/x","type":"api-key","value":"v","fields":{"header_name":"X-Key","value":"v"},
-                "header":"X-Key: v","expires_at":null}"#,
+                "header":{"name":"X-Key","prefix":""},"expires_at":null}"#,
         )
     }
 
@@ -169,8 +174,9 @@ mod tests {
     }
 
     fn chosen(artifact: &Artifact, header: bool, field: Option<&str>) -> Result<String, (u8, String)> {
-        match choose(artifact, header, field) {
-            Ok(value) => Ok(value.expose().to_owned()),
+        let head = if header { head(artifact) } else { Ok(String::new()) };
+        match head.and_then(|head| Ok(head + choose(artifact, field)?.expose())) {
+            Ok(value) => Ok(value),
             Err(Stop::Failed(error)) => Err((error.name.exit_code(), error.hint.unwrap_or_default())),
             Err(Stop::ReaderLeft) => panic!("nothing was printed"),
         }
@@ -206,7 +212,7 @@ mod tests {
         assert_eq!(
             std::str::from_utf8(&line).unwrap(),
             "{\"secret\":\"acme/x\",\"type\":\"api-key\",\"value\":\"v\",\"fields\":{\"header_name\":\"X-Key\",\
-             \"value\":\"v\"},\"header\":\"X-Key: v\",\"expires_at\":null}\n"
+             \"value\":\"v\"},\"header\":{\"name\":\"X-Key\",\"prefix\":\"\"},\"expires_at\":null}\n"
         );
     }
 }

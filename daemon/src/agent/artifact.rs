@@ -200,14 +200,13 @@ fn stale(secret: &Secret, left: i64) -> CallError {
         return failed(&full, secret.last_failure.unwrap_or(Cause::Transient), reason);
     }
     let ended = secret.expires_at.map_or_else(String::new, |at| format!(" at {at}"));
-    let name = match secret.last_failure {
-        Some(Cause::Unreachable) => ErrorName::IssuerUnreachable,
-        _ => ErrorName::Expired,
-    };
     let expired = format!("the artifact of {full} expired{ended}");
     match details {
-        Some(details) => explained(name, &format!("{expired}, and its refresh failed: "), details, &full),
-        None => CallError::new(name, expired).hint(format!("exchange it anew: bursar secret retry {full}")),
+        Some(details) => {
+            explained(ErrorName::Expired, &format!("{expired}, and its refresh failed: "), details, &full)
+        }
+        None => CallError::new(ErrorName::Expired, expired)
+            .hint(format!("exchange it anew: bursar secret retry {full}")),
     }
 }
 
@@ -296,7 +295,7 @@ mod tests {
         assert_eq!(verdict(&secret, 1, true), "expired");
         secret.last_failure = Some(Cause::Unreachable);
         secret.last_attempt_at = Some(at(NOW - 59));
-        assert_eq!(verdict(&secret, 1, true), "issuer_unreachable");
+        assert_eq!(verdict(&secret, 1, true), "expired");
         secret.last_attempt_at = Some(at(NOW - 60));
         assert_eq!(verdict(&secret, 1, true), "exchange");
     }

@@ -20,6 +20,9 @@ impl From<VaultError> for CallError {
             VaultError::Store(store) | VaultError::Backup(BackupError::Store(store)) => store.into(),
             VaultError::Tampered(_) | VaultError::Unusable(_) => Self::new(ErrorName::StoreFailed, message)
                 .hint("put a backup in its place: bursar restore FILE"),
+            VaultError::Backup(BackupError::File(std::io::ErrorKind::NotFound)) => {
+                Self::new(ErrorName::NotFound, message)
+            }
             VaultError::Backup(_) => Self::new(ErrorName::Invalid, message),
             VaultError::Crypto(_) => Self::new(ErrorName::Internal, message),
         }

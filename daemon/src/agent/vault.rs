@@ -238,7 +238,8 @@ impl Agent {
 
     /// Waits until everything that was queued is on disk.
     async fn settled(&self) -> Result<(), CallError> {
-        self.write(|_| Ok((Vec::new(), ()))).await
+        let settled = self.vault().unlocked()?.settled();
+        self.durable(settled).await
     }
 
     /// Opens a header with what the caller brought; a wrong key costs growing time.

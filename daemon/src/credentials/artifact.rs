@@ -1,6 +1,7 @@
 //! What is handed out for a secret, and its JSON.
 
-use super::fixed::authorization;
+use super::fixed::bearer;
+use bursar_proto::reply::Header;
 use bursar_proto::sensitive::Sensitive;
 use serde::Serialize;
 use zeroize::Zeroizing;
@@ -11,14 +12,14 @@ pub(crate) struct Artifact {
     pub(crate) value: Option<Sensitive>,
     /// The fields by name, of types that have several, and of the header types.
     pub(crate) fields: Option<Vec<(String, Sensitive)>>,
-    /// A whole header line, without its line end.
-    pub(crate) header: Option<Sensitive>,
+    /// How the value is sent in a header, where it can be.
+    pub(crate) header: Option<Header>,
 }
 
 impl Artifact {
     /// The artifact that is one token, sent as `Authorization: Bearer` where it can stand in a header.
     pub(crate) fn access_token(token: Sensitive) -> Self {
-        Self { header: authorization(token.expose()), value: Some(token), fields: None }
+        Self { header: bearer(token.expose()), value: Some(token), fields: None }
     }
 
     /// Appends `"value":…,"fields":…,"header":…`, null where empty and without braces, so that a reply can
@@ -40,7 +41,7 @@ impl Artifact {
             }
         }
         out.extend_from_slice(b",\"header\":");
-        write(out, &self.header.as_ref().map(Sensitive::expose));
+        write(out, &self.header);
     }
 }
 

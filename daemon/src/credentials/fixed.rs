@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bursar_proto::fields::{Fields, FromField, Invalid, Wrong};
 use bursar_proto::kind::ExchangePolicy;
+use bursar_proto::reply::Header;
 use bursar_proto::sensitive::{Sensitive, expose};
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
@@ -49,8 +50,7 @@ impl Kind for SimpleHttp {
     fn artifact(&self) -> Option<Artifact> {
         let pair = Zeroizing::new(format!("{}:{}", self.username, self.password.expose()));
         let basic = Sensitive::new(STANDARD.encode(pair.as_bytes()));
-        let header = Sensitive::new(format!("Authorization: Basic {}", basic.expose()));
-        Some(Artifact { value: Some(basic), fields: None, header: Some(header) })
+        Some(Artifact { value: Some(basic), fields: None, header: Some(authorization("Basic ")) })
     }
 }
 
@@ -120,7 +120,7 @@ fn header(value_field: &str, name: &HeaderName, value: &HeaderValue) -> Artifact
     Artifact {
         value: Some(copy(value)),
         fields: Some(vec![("header_name".to_owned(), copy(name)), (value_field.to_owned(), copy(value))]),
-        header: Some(Sensitive::new(format!("{name}: {value}"))),
+        header: Some(Header { name: name.to_string(), prefix: String::new() }),
     }
 }
 
@@ -207,7 +207,11 @@ impl Kind for KeyValue {
     }
 }
 
-/// The header line of a token, where the token can stand in one.
-pub(super) fn authorization(token: &str) -> Option<Sensitive> {
-    is_header_value(token).then(|| Sensitive::new(format!("Authorization: Bearer {token}")))
+/// How a token is sent, where it can stand in a header.
+pub(super) fn bearer(token: &str) -> Option<Header> {
+    is_header_value(token).then(|| authorization("Bearer "))
+}
+
+fn authorization(scheme: &str) -> Header {
+    Header { name: "Authorization".to_owned(), prefix: scheme.to_owned() }
 }

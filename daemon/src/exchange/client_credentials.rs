@@ -24,12 +24,14 @@ pub(super) async fn exchange(grant: &ClientCredentialsGrant, http: &Http) -> Res
     http.token(grant.token_url.url(), &form, grant.client_secret.expose(), authorization).await
 }
 
-/// The Authorization header of RFC 6749 section 2.3.1: id and secret are encoded as in a form first.
+/// The Authorization header of RFC 6749 section 2.3.1: id and secret are encoded as in a form first, but a blank
+/// as `%20`: some issuers read them back as a URL, where a `+` stays one.
 fn basic(id: &str, secret: &str) -> Zeroizing<String> {
     let mut pair = Zeroizing::new(String::new());
     encode(&mut pair, id);
     pair.push(':');
     encode(&mut pair, secret);
+    let pair = Zeroizing::new(pair.replace('+', "%20"));
     let mut header = Zeroizing::new("Basic ".to_owned());
     STANDARD.encode_string(pair.as_bytes(), &mut header);
     header
@@ -43,6 +45,6 @@ mod tests {
     fn id_and_secret_are_encoded_before_they_are_joined() {
         let header = basic("a:b", "c d%é");
         let pair = STANDARD.decode(header.strip_prefix("Basic ").unwrap()).unwrap();
-        assert_eq!(pair, b"a%3Ab:c+d%25%C3%A9");
+        assert_eq!(pair, b"a%3Ab:c%20d%25%C3%A9");
     }
 }

@@ -213,12 +213,12 @@ async fn a_failing_issuer_is_asked_by_callers_no_more_than_once_a_minute() {
     stage.fail(Some(Cause::Unreachable));
     stage.clock.advance(36_000);
     for _ in 0..10 {
-        assert_eq!(stage.get(1).await, Err(ErrorName::IssuerUnreachable));
+        assert_eq!(stage.get(1).await, Err(ErrorName::Expired));
     }
     assert_eq!(stage.asked(), 2);
     stage.fail(None);
     stage.clock.advance(59);
-    assert_eq!(stage.get(1).await, Err(ErrorName::IssuerUnreachable));
+    assert_eq!(stage.get(1).await, Err(ErrorName::Expired));
     stage.clock.advance(1);
     assert_eq!(stage.get(1).await, Ok("token-3".into()));
 }

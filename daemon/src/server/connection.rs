@@ -91,8 +91,9 @@ impl Connection {
                 () = self.patience.run_out() => Event::OutOfPatience,
             };
             let goes_on = match event {
-                Event::Read(Ok(0) | Err(_)) => return,
-                Event::Read(Ok(_)) if shutdown.is_cancelled() => {
+                Event::Read(Err(_)) => return,
+                // the peer has said all, or the daemon stops: what was asked is still answered
+                Event::Read(Ok(read)) if read == 0 || shutdown.is_cancelled() => {
                     self.drain(&mut answered).await;
                     false
                 }
@@ -135,7 +136,7 @@ impl Connection {
         wipe(&mut answer);
     }
 
-    /// Waits for what is under way when the daemon stops; whoever has not asked yet is told.
+    /// Waits for what is under way.
     async fn drain(&mut self, answered: &mut mpsc::Receiver<Vec<u8>>) {
         while self.under_way > 0 {
             match answered.recv().await {

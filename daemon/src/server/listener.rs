@@ -4,9 +4,9 @@
 
 use bursar_proto::socket::{PathTooLong, check_path};
 use rustix::fs::{FlockOperation, flock};
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Read as _, Seek as _, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -94,7 +94,7 @@ pub(crate) struct Socket {
 }
 
 impl Socket {
-    /// Binds `path`. The process has set its umask, so the socket is 0600 from its first moment.
+    /// Binds `path`, for the owner alone from its first moment.
     pub(crate) fn bind(path: &Path) -> Result<(Self, UnixListener), PlaceError> {
         check_path(path)?;
         if let Some(directory) = path.parent() {
@@ -107,6 +107,8 @@ impl Socket {
         }
         make_way(path)?;
         let listener = UnixListener::bind(path).map_err(at(path))?;
+        // the umask has kept others out since the bind; a socket has no use for the x bit that is left
+        std::fs::set_permissions(path, Permissions::from_mode(0o600)).map_err(at(path))?;
         listener.set_nonblocking(true).map_err(at(path))?;
         let inode = std::fs::metadata(path).map_err(at(path))?.ino();
         Ok((Self { path: path.to_owned(), inode }, listener))

@@ -5,7 +5,7 @@
 //! there; that it is whole and ours is proved by the manifest, once there is a key.
 
 use crate::vault::header::{HEADER_MAX, Header};
-use crate::vault::store::{Id, Key, Kind, RECORD_MAX, Sealed, Store, StoreError};
+use crate::vault::store::{Id, Key, Kind, RECORD_MAX, Sealed, Store, StoreError, in_words};
 use ring::digest;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, BufWriter, Read, Write};
@@ -28,7 +28,7 @@ pub(crate) enum BackupError {
     #[error("the file is no whole backup: {0}")]
     Damaged(&'static str),
     /// The file system.
-    #[error("the backup file: {0}")]
+    #[error("the backup file: {}", in_words(*.0))]
     File(io::ErrorKind),
     /// The store.
     #[error(transparent)]
@@ -189,15 +189,21 @@ pub(crate) fn snapshots(directory: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Writes a snapshot named by `second`, and drops all but the newest three.
+/// The generation that a snapshot says it holds.
+pub(crate) fn generation(snapshot: &Path) -> Option<u64> {
+    snapshot.file_stem()?.to_str()?.split_once('-')?.1.parse().ok()
+}
+
+/// Writes a snapshot, named by the second and the generation that it holds, and drops all but the newest three.
 pub(crate) fn snapshot(
     store: &Store,
     header: &Header,
     directory: &Path,
     second: i64,
+    generation: u64,
 ) -> Result<(), BackupError> {
     crate::vault::store::make_private(directory)?;
-    write(store, header, &directory.join(format!("{second:012}.snapshot")))?;
+    write(store, header, &directory.join(format!("{second:012}-{generation}.snapshot")))?;
     for old in snapshots(directory).into_iter().skip(SNAPSHOTS_KEPT) {
         std::fs::remove_file(old)?;
     }
@@ -240,10 +246,10 @@ mod tests {
         let mut header = Header::new();
         header.enrol_key_file(&dir.path().join("key"), &RootKey::generate().unwrap()).unwrap();
         for second in 1..=5 {
-            snapshot(&store, &header, &kept, second).unwrap();
+            snapshot(&store, &header, &kept, second, 7).unwrap();
         }
         let names: Vec<_> = snapshots(&kept).iter().map(|p| p.file_stem().unwrap().to_owned()).collect();
-        assert_eq!(names, ["000000000005", "000000000004", "000000000003"]);
+        assert_eq!(names, ["000000000005-7", "000000000004-7", "000000000003-7"]);
     }
 
     #[test]

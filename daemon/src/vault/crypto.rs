@@ -191,6 +191,15 @@ impl Keys {
     }
 }
 
+impl Keys {
+    /// The header's part in the manifest: an older one put back shows.
+    pub(crate) fn digest_header(&self, header: &[u8]) -> u128 {
+        let mut half = [0; 16];
+        half.copy_from_slice(&hmac::sign(&self.digest, header).as_ref()[..16]);
+        u128::from_le_bytes(half)
+    }
+}
+
 /// The authentication tag that ends sealed bytes: it names one version of one record.
 pub(crate) type Tag = [u8; TAG_LEN];
 

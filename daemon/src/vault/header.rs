@@ -7,6 +7,7 @@ use crate::vault::crypto::{
     self, CryptoError, KEY_LEN, KeyEncryptingKey, PassphraseCost, RootKey, derive_from_key_file,
     derive_from_passphrase,
 };
+use crate::vault::store::in_words;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bursar_proto::sensitive::Sensitive;
@@ -278,7 +279,7 @@ fn read_key_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, HeaderError> {
 }
 
 fn key_file_fault(path: &Path, error: &io::Error) -> HeaderError {
-    HeaderError::KeyFile { path: path.to_owned(), reason: error.kind().to_string() }
+    HeaderError::KeyFile { path: path.to_owned(), reason: in_words(error.kind()) }
 }
 
 #[cfg(test)]

@@ -34,7 +34,12 @@ pub(super) fn load(store: &Store, keys: &Keys) -> Result<(ManifestV1, Catalog), 
     keys.open(&Key::MANIFEST, &sealed, &mut plain)
         .map_err(|_| VaultError::Tampered("the manifest does not open"))?;
     let manifest: ManifestV1 = record::decode(&plain)?;
-    let mut counted = ManifestV1 { generation: manifest.generation, ..ManifestV1::default() };
+    let header = store.get(&Key::HEADER)?.ok_or(VaultError::Tampered("its header is missing"))?;
+    if keys.digest_header(&header) != manifest.header {
+        return Err(VaultError::Tampered("its header is not the one that was written last"));
+    }
+    let mut counted =
+        ManifestV1 { generation: manifest.generation, header: manifest.header, ..ManifestV1::default() };
     let mut catalog = Catalog::default();
     let mut organizations: HashMap<Id, OrganizationName> = HashMap::new();
     for kind in [Kind::Organization, Kind::Environment, Kind::Secret] {

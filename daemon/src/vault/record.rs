@@ -61,12 +61,13 @@ pub(crate) struct SecretV1 {
     pub(crate) artifact_tag: Option<Tag>,
 }
 
-/// Count and digest of the records of organizations, environments and secrets.
+/// Count and digest of the records of organizations, environments and secrets, and the digest of the header.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ManifestV1 {
     pub(crate) generation: u64,
     pub(crate) records: u64,
     pub(crate) sum: u128,
+    pub(crate) header: u128,
 }
 
 /// A form of a record with its version.

@@ -248,6 +248,14 @@ fn remove_unfinished_snapshots(directory: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// What the system says, as people know it.
+pub(crate) fn in_words(kind: io::ErrorKind) -> String {
+    match kind {
+        io::ErrorKind::NotFound => "no such file or directory".into(),
+        kind => kind.to_string(),
+    }
+}
+
 fn disk(error: &io::Error) -> StoreError {
     StoreError::Disk(error.kind().to_string())
 }

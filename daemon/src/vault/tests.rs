@@ -102,11 +102,15 @@ type Meddling = fn(&Store, Id, Id, Sealed) -> Batch;
 #[test]
 fn a_record_that_is_missing_moved_or_older_is_noticed() {
     let secret = |id| Key::new(Kind::Secret, id);
-    let meddlings: [Meddling; 4] = [
+    let meddlings: [Meddling; 5] = [
         |_, a, _, _| vec![(Key::new(Kind::Secret, a), None)],
         |store, a, b, _| vec![(Key::new(Kind::Secret, a), store.get(&Key::new(Kind::Secret, b)).unwrap())],
         |_, a, _, older| vec![(Key::new(Kind::Secret, a), Some(older))],
         |_, _, _, _| vec![(Key::MANIFEST, None)],
+        |store, _, _, _| {
+            let header = store.get(&Key::HEADER).unwrap().unwrap();
+            vec![(Key::HEADER, Some(Sealed::from([&header[..], b" "].concat())))]
+        },
     ];
     for meddling in meddlings {
         let dir = tempfile::tempdir().unwrap();
@@ -195,6 +199,9 @@ fn a_store_that_turned_to_rubbish_is_moved_aside_and_built_from_the_newest_snaps
     put(&mut vault, "a", "one");
     assert!(vault.snapshot(at(5)).unwrap());
     assert!(!vault.snapshot(at(6)).unwrap(), "nothing changed");
+    vault.lock();
+    unlock(&mut vault).unwrap();
+    assert!(!vault.snapshot(at(7)).unwrap(), "nothing changed while it was locked");
     drop(vault);
     std::fs::write(dir.path().join("state/store/db"), vec![0xA5; 600_000]).unwrap();
     let mut vault = open(dir.path());

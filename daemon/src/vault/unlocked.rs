@@ -35,7 +35,8 @@ pub(crate) struct Unlocked {
     pub(super) manifest: ManifestV1,
     /// Names and attributes.
     pub(crate) catalog: Catalog,
-    pub(super) changed_since_snapshot: bool,
+    /// The generation that the newest snapshot holds.
+    pub(super) snapshot_of: Option<u64>,
 }
 
 impl Unlocked {
@@ -48,8 +49,23 @@ impl Unlocked {
         self.store.writable().map_err(VaultError::from)?;
         let (changes, answer) = change(&mut self.catalog)?;
         let batch = self.sealed_batch(&changes)?;
-        self.changed_since_snapshot = true;
         Ok((self.store.commit(batch), answer))
+    }
+
+    /// Replaces the header; the data keys stay. It counts once the promise has come.
+    pub(super) fn write_header(&mut self, header: Header) -> Result<Committed, VaultError> {
+        self.store.writable()?;
+        let written = header.write()?;
+        self.manifest.header = self.keys.digest_header(&written);
+        let mut batch = self.sealed_batch(&[])?;
+        batch.push((Key::HEADER, Some(Sealed::from(written))));
+        self.header = header;
+        Ok(self.store.commit(batch))
+    }
+
+    /// The promise that everything that was asked for until now is on disk.
+    pub(crate) fn settled(&self) -> Committed {
+        self.store.commit(Batch::new())
     }
 
     /// Reads a secret's credentials.
@@ -154,7 +170,12 @@ impl Unlocked {
 
     /// Writes everything into `fresh` under other keys.
     pub(super) fn rewrite(&self, fresh: &Store, keys: &Keys, header: &Header) -> Result<(), VaultError> {
-        let mut manifest = ManifestV1::default();
+        let written = header.write()?;
+        let mut manifest = ManifestV1 {
+            generation: self.manifest.generation + 1,
+            header: keys.digest_header(&written),
+            ..ManifestV1::default()
+        };
         let mut plain = Zeroizing::new(Vec::new());
         let mut reseal = |key: Key, tag: Option<&crypto::Tag>, out: &mut Batch| {
             if let Some(tag) = tag {
@@ -197,10 +218,8 @@ impl Unlocked {
             last.durable_blocking()?;
         }
         let sealed = keys.seal(&Key::MANIFEST, &record::encode(&manifest)?)?;
-        let closing = vec![
-            (Key::MANIFEST, Some(Sealed::from(sealed))),
-            (Key::HEADER, Some(Sealed::from(header.write()?))),
-        ];
+        let closing =
+            vec![(Key::MANIFEST, Some(Sealed::from(sealed))), (Key::HEADER, Some(Sealed::from(written)))];
         Ok(fresh.commit(closing).durable_blocking()?)
     }
 }
