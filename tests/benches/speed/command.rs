@@ -1,6 +1,6 @@
 //! `bursar get` from fork to exit, beside a bare client and `/bin/true`.
 
-use crate::agent::{Agent, get, name, token};
+use crate::agent::{Agent, get, name as secret, token};
 use crate::machine::{self, Ends};
 use crate::table::{Job, print};
 use bursar_tests::binaries::{binaries, profile_dir};
@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 /// Rounds; one run of every program in each.
-const ROUNDS: usize = 400;
+const ROUNDS: usize = 300;
 
 /// The target whose programs need no dynamic loader.
 const MUSL: &str = "x86_64-unknown-linux-musl";
@@ -30,7 +30,7 @@ pub(crate) fn run() {
     let mut entrants = Vec::new();
     if musl_is_installed() {
         entrants.push(ready.bare("bare client, musl", Some(MUSL)));
-        entrants.push(ready.bursar("bursar get, musl", &ready.build_musl()));
+        entrants.push(ready.bursar("bursar get, musl", &Ready::build_musl()));
     } else {
         remarks.push(format!("musl skipped: rustup target add {MUSL}"));
     }
@@ -67,7 +67,7 @@ struct Ready<'a> {
 impl Ready<'_> {
     fn bursar(&self, name: &'static str, program: &Path) -> Entrant {
         let mut command = Command::new(program);
-        command.arg("get").arg(self::name(0)).env_clear().env("BURSAR_HOME", self.agent.home.path());
+        command.arg("get").arg(secret(0)).env_clear().env("BURSAR_HOME", self.agent.home.path());
         Entrant { name, command, fetches: true }
     }
 
@@ -82,13 +82,13 @@ impl Ready<'_> {
         rustc.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/benches/speed/bare.rs")).arg("-o").arg(&program);
         assert!(rustc.status().expect("rustc runs").success(), "the bare client does not compile");
         let mut command = Command::new(program);
-        let request = String::from_utf8(get(&self::name(0))).expect("json is text");
+        let request = String::from_utf8(get(&secret(0))).expect("json is text");
         command.arg(self.agent.home.socket()).arg(request).env_clear();
         Entrant { name, command, fetches: true }
     }
 
     /// Builds `bursar` without a dynamic loader, into the directory of the other binaries.
-    fn build_musl(&self) -> PathBuf {
+    fn build_musl() -> PathBuf {
         let target_dir = profile_dir().parent().expect("a profile lies in a target directory").to_owned();
         let status = Command::new(env!("CARGO"))
             .args(["build", "--quiet", "--release", "--package", "bursar", "--target", MUSL])

@@ -53,6 +53,13 @@ fn pid(process: u32) -> Pid {
     i32::try_from(process).ok().and_then(Pid::from_raw).expect("a process id")
 }
 
+/// Does `work`, and answers with what it came to and the CPU time that the main thread of `process` took meanwhile.
+pub(crate) fn cpu_during<T>(process: u32, work: impl FnOnce() -> T) -> (T, Duration) {
+    let before = cpu_time(process);
+    let came = work();
+    (came, cpu_time(process).saturating_sub(before))
+}
+
 /// CPU time of the main thread of `process` since it started.
 pub(crate) fn cpu_time(process: u32) -> Duration {
     let stat = fs::read_to_string(format!("/proc/{process}/schedstat")).expect("schedstat of our own child");

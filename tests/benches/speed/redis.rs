@@ -32,7 +32,7 @@ impl Redis {
             .ok()?;
         let redis = Self { child, socket };
         let mut stream = until("redis listens", || UnixStream::connect(&redis.socket).ok());
-        stream.write_all(&redis.set()).expect("redis reads");
+        stream.write_all(&Self::set()).expect("redis reads");
         let mut answer = [0; 5];
         stream.read_exact(&mut answer).expect("redis answers");
         assert_eq!(&answer, b"+OK\r\n", "redis did not take the token");
@@ -48,13 +48,13 @@ impl Redis {
     }
 
     /// A get of the token, and the length of its answer of two lines.
-    pub(crate) fn get(&self) -> (Vec<u8>, usize) {
+    pub(crate) fn get() -> (Vec<u8>, usize) {
         let token = token();
         (format!("GET {KEY}\r\n").into_bytes(), format!("${}\r\n{token}\r\n", token.len()).len())
     }
 
     /// A write of the token, which one line answers.
-    pub(crate) fn set(&self) -> Vec<u8> {
+    pub(crate) fn set() -> Vec<u8> {
         format!("SET {KEY} {}\r\n", token()).into_bytes()
     }
 }

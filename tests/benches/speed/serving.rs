@@ -54,7 +54,7 @@ pub(crate) fn run() {
         },
     ];
     if let Some(redis) = &redis {
-        let (get, answer) = redis.get();
+        let (get, answer) = Redis::get();
         entrants.push(Entrant {
             name: "redis",
             pid: redis.pid(),
@@ -92,15 +92,13 @@ fn single(entrants: &[Entrant]) -> Vec<Job> {
         for entrant in entrants {
             let Entrant { name, pid, socket, get, answer, .. } = entrant;
             machine::place(Ends::Together, *pid);
-            let before = machine::cpu_time(*pid);
-            let trips = round_trips(socket, get, *answer, ROUND_TRIPS);
-            let between = machine::cpu_time(*pid);
-            let visits = visits(socket, get, *answer, VISITS);
-            let after = machine::cpu_time(*pid);
+            let (trips, cpu_of_trips) =
+                machine::cpu_during(*pid, || round_trips(socket, get, *answer, ROUND_TRIPS));
+            let (visits, cpu_of_visits) = machine::cpu_during(*pid, || visits(socket, get, *answer, VISITS));
             trip.note(name, trips.microseconds());
-            trip_cpu.note(name, trips.share(between - before));
+            trip_cpu.note(name, trips.share(cpu_of_trips));
             visit.note(name, visits.thousands_a_second());
-            visit_cpu.note(name, visits.share(after - between));
+            visit_cpu.note(name, visits.share(cpu_of_visits));
         }
     }
     vec![trip, trip_cpu, visit, visit_cpu]
@@ -117,19 +115,19 @@ fn crowd(entrants: &[Entrant], connections: usize, depth: usize) -> [Job; 2] {
     for _ in 0..ROUNDS {
         for (entrant, load) in entrants.iter().zip(&mut loads) {
             machine::place(Ends::Apart, entrant.pid);
-            let before = machine::cpu_time(entrant.pid);
             let end = Instant::now() + STRETCH;
-            let tally = load.run(depth, |out| {
-                let goes_on = Instant::now() < end;
-                if goes_on {
-                    out.extend_from_slice(&entrant.get);
-                }
-                goes_on
+            let (tally, spent) = machine::cpu_during(entrant.pid, || {
+                load.run(depth, |out| {
+                    let goes_on = Instant::now() < end;
+                    if goes_on {
+                        out.extend_from_slice(&entrant.get);
+                    }
+                    goes_on
+                })
             });
-            let after = machine::cpu_time(entrant.pid);
             assert_eq!(tally.bytes, tally.answers as usize * entrant.answer, "an answer has another length");
             rate.note(entrant.name, tally.thousands_a_second());
-            cpu.note(entrant.name, tally.share(after - before));
+            cpu.note(entrant.name, tally.share(spent));
         }
     }
     [rate, cpu]

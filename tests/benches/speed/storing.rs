@@ -28,18 +28,19 @@ pub(crate) fn run() {
         let mut cpu = Job::new("  server CPU, main thread", "us a write");
         for _ in 0..ROUNDS {
             job.note("append, fdatasync", append(&mut log, writers, count));
-            let before = machine::cpu_time(agent.daemon.pid());
             let end = made + count as usize;
-            let tally = agent.create(writers, || {
-                made += 1;
-                (made <= end).then(|| name(made))
+            let (tally, spent) = machine::cpu_during(agent.daemon.pid(), || {
+                agent.create(writers, || {
+                    made += 1;
+                    (made <= end).then(|| name(made))
+                })
             });
             made = end;
             job.note("bursar", tally.microseconds());
-            cpu.note("bursar", tally.share(machine::cpu_time(agent.daemon.pid()) - before));
+            cpu.note("bursar", tally.share(spent));
             if let Some(redis) = &redis {
                 let mut left = count;
-                let set = redis.set();
+                let set = Redis::set();
                 let tally = Load::connect(&redis.socket(), writers, 1).run(1, |out| {
                     let more = left > 0;
                     if more {

@@ -29,6 +29,8 @@ impl Job {
         for (place, (entrant, samples)) in self.entrants.iter().enumerate() {
             let ratios: Vec<f64> = samples.iter().zip(floor).map(|(ours, floor)| ours / floor).collect();
             let (name, ratio) = match place {
+                // alone it has nothing to be compared with
+                0 if self.entrants.len() == 1 => (&*self.name, String::new()),
                 0 => (&*self.name, "floor".to_owned()),
                 _ => ("", spread(&ratios, 2)),
             };
