@@ -14,11 +14,13 @@ use crate::vault::Unlocked;
 use crate::vault::catalog::Secret;
 use crate::vault::record::Saved;
 use crate::vault::store::Id;
+use crate::vault::store::RECORD_MAX;
 use bursar_proto::call::{ArtifactGet, ArtifactWatch, QuickGet};
 use bursar_proto::error::{CallError, ErrorName};
 use bursar_proto::kind::Status;
 use bursar_proto::name::Qualified;
 use bursar_proto::time::{Timestamp, in_words};
+use std::hint::black_box;
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
@@ -37,11 +39,13 @@ pub(crate) enum Got {
 }
 
 /// Whether an artifact may be handed out now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Verdict {
     Serve,
     /// An exchange is needed: join or start it.
     Exchange,
-    Refuse(CallError),
+    /// Not at all; [`refusal`] has the words.
+    Refuse,
 }
 
 impl Agent {
@@ -103,20 +107,24 @@ impl Agent {
     ) -> Result<Got, CallError> {
         let now = self.clock.now();
         let secret = named(&unlocked.catalog, &id)?;
-        // wiped when it is freed, as all memory of this process is
-        let mut opened = Vec::new();
-        let artifact = unlocked.artifact(&id, &mut opened)?;
         let need = i64::try_from(min_validity.unwrap_or(MIN_VALIDITY).max(MIN_VALIDITY)).unwrap_or(i64::MAX);
-        match judge(secret, artifact.as_ref(), need, may_wait, now) {
-            Verdict::Refuse(error) => Err(error),
+        let start = out.len();
+        write_head(out, secret);
+        let artifact = unlocked.artifact(&id, out);
+        let verdict = match &artifact {
+            Ok(saved) => judge(secret, saved.as_ref(), need, may_wait, now),
+            Err(_) => Verdict::Refuse,
+        };
+        if let Verdict::Serve = verdict {
+            out.push(b'}');
+            self.note_caller(id, caller, now);
+            self.used(now);
+            return Ok(Got::Written);
+        }
+        unwrite(out, start);
+        match verdict {
             Verdict::Exchange => Ok(Got::Waits(self.join(id, unlocked))),
-            Verdict::Serve => {
-                let Some(artifact) = artifact else { return Err(pending(&secret.full_name())) };
-                write_result(out, secret, artifact.members);
-                self.note_caller(id, caller, now);
-                self.used(now);
-                Ok(Got::Written)
-            }
+            _ => Err(refusal(secret, artifact?.as_ref(), need, now)),
         }
     }
 
@@ -132,20 +140,40 @@ impl Agent {
     }
 }
 
-/// Decides. `need` is in seconds.
-fn judge(
-    secret: &Secret,
-    artifact: Option<&Saved<'_>>,
-    need: i64,
-    may_wait: bool,
-    now: Timestamp,
-) -> Verdict {
-    let refuse = |name: ErrorName, message: String, hint: String| {
-        Verdict::Refuse(CallError::new(name, message).hint(hint))
-    };
+/// Decides; `need` is in seconds. The words are [`refusal`]'s.
+fn judge(secret: &Secret, saved: Option<&Saved>, need: i64, may_wait: bool, now: Timestamp) -> Verdict {
+    if !secret.active || secret.environment.is_none() || secret.ended(now) {
+        return Verdict::Refuse;
+    }
+    if saved.is_some_and(|saved| left(saved, now) >= need) {
+        return Verdict::Serve;
+    }
+    if !may_wait || lifetime(secret).is_some_and(|lifetime| need > lifetime) {
+        return Verdict::Refuse;
+    }
+    match secret.status {
+        Status::Pending => Verdict::Exchange,
+        Status::Succeeded if plan::may_start(secret, now) => Verdict::Exchange,
+        Status::Succeeded | Status::Failed | Status::ManualAuthorization => Verdict::Refuse,
+    }
+}
+
+/// How many seconds an artifact is still valid.
+fn left(saved: &Saved, now: Timestamp) -> i64 {
+    saved.expires_at.map_or(i64::MAX, |expires_at| expires_at.since(now))
+}
+
+/// How long the last artifact lived, in seconds.
+fn lifetime(secret: &Secret) -> Option<i64> {
+    Some(secret.expires_at?.since(secret.activated_at?))
+}
+
+/// Why an artifact is not handed out: each case of [`judge`] in words.
+fn refusal(secret: &Secret, saved: Option<&Saved>, need: i64, now: Timestamp) -> CallError {
     let full = secret.full_name();
+    let refuse = |name: ErrorName, message: String, hint: String| CallError::new(name, message).hint(hint);
     if !secret.active {
-        return Verdict::Refuse(inactive(&full));
+        return inactive(&full);
     }
     if secret.environment.is_none() {
         let hint = format!("bind it: bursar secret bind {full} ENVIRONMENT");
@@ -155,39 +183,25 @@ fn judge(
         let hint = format!("give it new credentials: bursar secret edit {full}");
         return refuse(ErrorName::Expired, format!("{full} expired at {date}"), hint);
     }
-    let left = match artifact.map(|saved| saved.expires_at) {
-        // never exchanged, or not yet
-        None => 0,
-        Some(None) => return Verdict::Serve,
-        Some(Some(expires_at)) => expires_at.since(now),
-    };
-    if left >= need {
-        return Verdict::Serve;
-    }
-    let lifetime = secret.activated_at.zip(secret.expires_at).map(|(from, to)| to.since(from));
-    if let Some(lifetime) = lifetime.filter(|lifetime| need > *lifetime) {
+    if let Some(lifetime) = lifetime(secret).filter(|lifetime| need > *lifetime) {
         let message =
             format!("{full} is issued for {}, and {} were asked for", in_words(lifetime), in_words(need));
         return refuse(ErrorName::ValidityTooLong, message, "ask for less: --min-validity".into());
     }
     match secret.status {
-        Status::Pending if may_wait => Verdict::Exchange,
-        Status::Pending => Verdict::Refuse(pending(&full)),
+        Status::Pending => {
+            let hint = format!("wait for it: bursar wait {full}");
+            refuse(ErrorName::Pending, format!("the exchange of {full} still runs"), hint)
+        }
         Status::Failed => {
             let details = secret.status_details.as_deref().unwrap_or("no details");
-            Verdict::Refuse(explained(
-                ErrorName::Failed,
-                &format!("the exchange of {full} failed: "),
-                details,
-                &full,
-            ))
+            explained(ErrorName::Failed, &format!("the exchange of {full} failed: "), details, &full)
         }
         Status::ManualAuthorization => {
             let hint = format!("authorize it: bursar secret reauthorize {full}");
             refuse(ErrorName::NeedsAuthorization, format!("{full} waits for a person to authorize"), hint)
         }
-        Status::Succeeded if may_wait && plan::may_start(secret, now) => Verdict::Exchange,
-        Status::Succeeded => Verdict::Refuse(stale(secret, left)),
+        Status::Succeeded => stale(secret, saved.map_or(0, |saved| left(saved, now))),
     }
 }
 
@@ -210,13 +224,8 @@ fn stale(secret: &Secret, left: i64) -> CallError {
     }
 }
 
-fn pending(full: &Qualified) -> CallError {
-    CallError::new(ErrorName::Pending, format!("the exchange of {full} still runs"))
-        .hint(format!("wait for it: bursar wait {full}"))
-}
-
-/// Writes the `result` object. Names and types hold nothing that JSON escapes.
-fn write_result(out: &mut Vec<u8>, secret: &Secret, members: &[u8]) {
+/// Writes the beginning of the `result` object. Names and types hold nothing that JSON escapes.
+fn write_head(out: &mut Vec<u8>, secret: &Secret) {
     out.extend_from_slice(b"{\"secret\":\"");
     out.extend_from_slice(secret.organization.as_str().as_bytes());
     out.push(b'/');
@@ -224,8 +233,16 @@ fn write_result(out: &mut Vec<u8>, secret: &Secret, members: &[u8]) {
     out.extend_from_slice(b"\",\"type\":\"");
     out.extend_from_slice(secret.kind.as_str().as_bytes());
     out.extend_from_slice(b"\",");
-    out.extend_from_slice(members);
-    out.push(b'}');
+}
+
+/// Takes back what was written from `start` on, and leaves no trace of it.
+fn unwrite(out: &mut Vec<u8>, start: usize) {
+    // the whole room that was written to: an opened artifact was longer than what is left of it
+    let length = out.len();
+    out.resize(out.capacity().min(length + RECORD_MAX), 0);
+    out[start..].fill(0);
+    black_box(&mut out[start..]);
+    out.truncate(start);
 }
 
 #[cfg(test)]
@@ -251,11 +268,11 @@ mod tests {
     }
 
     fn verdict(secret: &Secret, need: i64, may_wait: bool) -> String {
-        let saved = Saved { expires_at: secret.expires_at, members: b"" };
+        let saved = Saved { expires_at: secret.expires_at, length: 0 };
         match judge(secret, Some(&saved), need, may_wait, at(NOW)) {
             Verdict::Serve => "serve".into(),
             Verdict::Exchange => "exchange".into(),
-            Verdict::Refuse(error) => error.name.to_string(),
+            Verdict::Refuse => refusal(secret, Some(&saved), need, at(NOW)).name.to_string(),
         }
     }
 
@@ -307,7 +324,7 @@ mod tests {
             secret.status = status;
             assert_eq!(verdict(&secret, 1, true), "serve");
         }
-        let never = judge(&secret, None, 1, true, at(NOW));
-        assert!(matches!(never, Verdict::Refuse(error) if error.name == ErrorName::Failed));
+        assert_eq!(judge(&secret, None, 1, true, at(NOW)), Verdict::Refuse);
+        assert_eq!(refusal(&secret, None, 1, at(NOW)).name, ErrorName::Failed);
     }
 }

@@ -5,11 +5,10 @@ use crate::agent::Agent;
 use crate::credentials::{Artifact, Credentials};
 use crate::exchange::{Failure, Granted, Lifetime, judge};
 use crate::vault::catalog::Secret;
-use crate::vault::store::Id;
+use crate::vault::store::{Id, IdMap};
 use crate::vault::{Change, Unlocked, VaultError};
 use bursar_proto::kind::{Change as Happened, ExchangePolicy, RefreshStatus, Status};
 use bursar_proto::time::Timestamp;
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -19,7 +18,7 @@ const PAUSE_AFTER_WRITE_FAILURE: Duration = Duration::from_mins(1);
 
 /// The exchanges that are under way.
 #[derive(Default)]
-pub(crate) struct Flights(Mutex<HashMap<Id, Flight>>);
+pub(crate) struct Flights(Mutex<IdMap<Flight>>);
 
 /// An exchange under way; cheap to clone, harmless to drop.
 #[derive(Clone)]
@@ -44,7 +43,7 @@ impl Flights {
         self.all().len()
     }
 
-    fn all(&self) -> MutexGuard<'_, HashMap<Id, Flight>> {
+    fn all(&self) -> MutexGuard<'_, IdMap<Flight>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -11,15 +11,20 @@ use bursar_proto::error::{CallError, ErrorName};
 use bursar_proto::frame::REQUEST_MAX;
 use bursar_proto::name::Qualified;
 use bursar_proto::reply::{Changed, Missed};
+use memchr::memchr;
 use std::hint::black_box;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 use tokio::sync::{broadcast, mpsc};
 
-/// How much is read at once, in bytes.
-const READ: usize = 16 * 1024;
+/// Room for what is read at once, in bytes: many requests, and most of the long ones.
+const READ: usize = 4 * 1024;
+
+/// How much is answered with one write, in bytes; what a burst asks beyond that waits for the next.
+const WRITE: usize = 64 * 1024;
 
 /// Requests of one connection that may be under way at once; no more is read until some are answered.
 const UNDER_WAY_MAX: usize = 64;
@@ -28,25 +33,24 @@ const UNDER_WAY_MAX: usize = 64;
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A buffer that grew beyond this, in bytes, is given back.
-const BUFFER_KEPT: usize = 64 * 1024;
+const BUFFER_KEPT: usize = 2 * WRITE;
 
 /// Serves `stream` until the peer leaves, breaks a limit, or the daemon stops.
 pub(crate) async fn serve(agent: Arc<Agent>, stream: UnixStream, caller: Caller) {
     let limits = agent.config().socket;
-    let (answers, answered) = mpsc::channel(UNDER_WAY_MAX);
     let connection = Connection {
         agent,
         stream,
         caller: Arc::new(caller),
-        input: Vec::new(),
+        input: Vec::with_capacity(READ),
         searched: 0,
         output: Vec::new(),
-        answers,
+        answers: None,
         under_way: 0,
         watch: None,
         patience: Patience::new(limits),
     };
-    connection.run(answered).await;
+    connection.run().await;
 }
 
 struct Connection {
@@ -58,11 +62,16 @@ struct Connection {
     /// How much of it is known to hold no newline.
     searched: usize,
     output: Vec<u8>,
-    /// Where requests that wait send their answers to.
-    answers: mpsc::Sender<Vec<u8>>,
+    /// Where requests that wait send their answers to; made for the first of them.
+    answers: Option<Answers>,
     under_way: usize,
     watch: Option<Watch>,
     patience: Patience,
+}
+
+struct Answers {
+    go: mpsc::Sender<Vec<u8>>,
+    come: mpsc::Receiver<Vec<u8>>,
 }
 
 struct Watch {
@@ -79,28 +88,31 @@ enum Event {
 }
 
 impl Connection {
-    async fn run(mut self, mut answered: mpsc::Receiver<Vec<u8>>) {
+    async fn run(mut self) {
         let shutdown = self.agent.shutdown.clone();
+        let mut stopping = pin!(shutdown.cancelled());
         loop {
             let event = tokio::select! {
                 biased;
                 read = self.stream.read_buf(&mut self.input), if self.under_way < UNDER_WAY_MAX => Event::Read(read),
-                Some(answer) = answered.recv() => Event::Answered(answer),
-                change = next(&mut self.watch) => Event::Change(change),
-                () = shutdown.cancelled() => Event::Stopping,
+                answer = next_answer(&mut self.answers) => Event::Answered(answer),
+                change = next_change(&mut self.watch) => Event::Change(change),
+                () = &mut stopping => Event::Stopping,
                 () = self.patience.run_out() => Event::OutOfPatience,
             };
             let goes_on = match event {
                 Event::Read(Err(_)) => return,
                 // the peer has said all, or the daemon stops: what was asked is still answered
                 Event::Read(Ok(read)) if read == 0 || shutdown.is_cancelled() => {
-                    self.drain(&mut answered).await;
+                    self.drain().await;
                     false
                 }
-                Event::Read(Ok(_)) => self.handle_input(),
+                Event::Read(Ok(_)) => self.handle_burst().await,
                 Event::Answered(answer) => {
                     self.take_answer(answer);
-                    while let Ok(answer) = answered.try_recv() {
+                    while let Some(answer) =
+                        self.answers.as_mut().and_then(|answers| answers.come.try_recv().ok())
+                    {
                         self.take_answer(answer);
                     }
                     true
@@ -119,7 +131,7 @@ impl Connection {
                     false
                 }
                 Event::Stopping => {
-                    self.drain(&mut answered).await;
+                    self.drain().await;
                     false
                 }
             };
@@ -137,12 +149,10 @@ impl Connection {
     }
 
     /// Waits for what is under way.
-    async fn drain(&mut self, answered: &mut mpsc::Receiver<Vec<u8>>) {
+    async fn drain(&mut self) {
         while self.under_way > 0 {
-            match answered.recv().await {
-                Some(answer) => self.take_answer(answer),
-                None => return,
-            }
+            let answer = next_answer(&mut self.answers).await;
+            self.take_answer(answer);
         }
     }
 
@@ -166,22 +176,26 @@ impl Connection {
         matches!(tokio::time::timeout(WRITE_TIMEOUT, write).await, Ok(Ok(())))
     }
 
-    /// Handles every whole line. False if the connection has to end.
-    fn handle_input(&mut self) -> bool {
+    /// Handles every whole line, and writes as often as the output gets large. False if the connection has to end.
+    async fn handle_burst(&mut self) -> bool {
         let mut input = std::mem::take(&mut self.input);
         let mut start = 0;
-        let mut goes_on = true;
-        while let Some(length) = memchr(&input[self.searched.max(start)..]) {
+        let mut fits = true;
+        while let Some(length) = memchr(b'\n', &input[self.searched.max(start)..]) {
             let end = self.searched.max(start) + length;
-            if end - start > REQUEST_MAX {
-                goes_on = false;
+            fits = end - start <= REQUEST_MAX;
+            if !fits {
                 break;
             }
             self.handle_line(&input[start..end]);
             start = end + 1;
+            if self.output.len() >= WRITE && !self.flush().await {
+                wipe(&mut input);
+                return false;
+            }
         }
         let rest = input.len() - start;
-        goes_on = goes_on && rest <= REQUEST_MAX;
+        let goes_on = fits && rest <= REQUEST_MAX;
         if goes_on {
             input.copy_within(start.., 0);
         } else {
@@ -196,7 +210,9 @@ impl Connection {
         if rest == 0 && input.capacity() > BUFFER_KEPT {
             input = Vec::new();
         }
-        input.reserve(READ);
+        if input.capacity() - rest < READ {
+            input.reserve(READ.max(rest));
+        }
         self.searched = rest;
         self.input = input;
         goes_on
@@ -266,8 +282,12 @@ impl Connection {
     /// Handles a call beside the connection; it goes on even if the peer leaves.
     fn spawn(&mut self, id: &str, call: Call) {
         self.under_way += 1;
+        let answers = self.answers.get_or_insert_with(|| {
+            let (go, come) = mpsc::channel(UNDER_WAY_MAX);
+            Answers { go, come }
+        });
         let (agent, caller, answers, id) =
-            (self.agent.clone(), self.caller.clone(), self.answers.clone(), id.to_owned());
+            (self.agent.clone(), self.caller.clone(), answers.go.clone(), id.to_owned());
         self.agent.tasks.spawn(async move {
             let method = call.method();
             let answer: Answer = match Policy::authorize(caller.principal(), call) {
@@ -318,15 +338,20 @@ impl Drop for Connection {
     }
 }
 
-async fn next(watch: &mut Option<Watch>) -> Result<Arc<Changed>, broadcast::error::RecvError> {
+async fn next_answer(answers: &mut Option<Answers>) -> Vec<u8> {
+    if let Some(answers) = answers
+        && let Some(answer) = answers.come.recv().await
+    {
+        return answer;
+    }
+    std::future::pending().await
+}
+
+async fn next_change(watch: &mut Option<Watch>) -> Result<Arc<Changed>, broadcast::error::RecvError> {
     match watch {
         Some(watch) => watch.changes.recv().await,
         None => std::future::pending().await,
     }
-}
-
-fn memchr(bytes: &[u8]) -> Option<usize> {
-    bytes.iter().position(|byte| *byte == b'\n')
 }
 
 /// Empties a buffer and leaves no trace in it.

@@ -5,7 +5,7 @@ use crate::exchange::Cause;
 use crate::refresh::plan;
 use crate::vault::crypto::Tag;
 use crate::vault::record::{self, EnvironmentV1, OrganizationV1, SecretV1, UnknownForm};
-use crate::vault::store::Id;
+use crate::vault::store::{Id, IdMap};
 use bursar_proto::kind::{ExchangePolicy, RefreshStatus, SecretType, Stage, Status};
 use bursar_proto::name::{Name, OrganizationName, Qualified};
 use bursar_proto::time::Timestamp;
@@ -113,8 +113,8 @@ impl Secret {
 #[derive(Default)]
 pub(crate) struct Catalog {
     pub(crate) organizations: BTreeMap<OrganizationName, Organization>,
-    pub(crate) environments: HashMap<Id, Environment>,
-    pub(crate) secrets: HashMap<Id, Secret>,
+    pub(crate) environments: IdMap<Environment>,
+    pub(crate) secrets: IdMap<Secret>,
     /// When each secret is next exchanged, the earliest first.
     due: BTreeSet<(Timestamp, Id)>,
 }

@@ -175,7 +175,7 @@ impl Keys {
         seal_with(self.of(key.kind()), key.bytes(), plain)
     }
 
-    /// Opens a record that was sealed for this place, into `plain`.
+    /// Opens a record that was sealed for this place, and appends it to `plain`.
     pub(crate) fn open(&self, key: &Key, sealed: &[u8], plain: &mut Vec<u8>) -> Result<(), CryptoError> {
         open_with(self.of(key.kind()), key.bytes(), sealed, plain)
     }
@@ -245,13 +245,12 @@ fn open_with(key: &LessSafeKey, bound: &[u8], sealed: &[u8], plain: &mut Vec<u8>
     if *version != SEALED_VERSION {
         return Err(CryptoError::DoesNotOpen);
     }
-    plain.clear();
+    let start = plain.len();
     plain.extend_from_slice(cipher);
-    let length = key
-        .open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::from(bound), plain)
-        .map_err(|_| CryptoError::DoesNotOpen)?
-        .len();
-    plain.truncate(length);
+    let opened =
+        key.open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::from(bound), &mut plain[start..]);
+    let length = opened.map_err(|_| CryptoError::DoesNotOpen)?.len();
+    plain.truncate(start + length);
     Ok(())
 }
 

@@ -1,6 +1,8 @@
 //! Where a record lies in the store: what it is, and a random id.
 
 use super::crypto::ID_LEN;
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 
 /// What a record is. The byte leads its key, so a stolen store shows how many there are of each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -77,6 +79,28 @@ impl Kind {
         Self::SEALED.into_iter().find(|kind| kind.byte() == byte)
     }
 }
+
+/// Hashes ids by taking them as they are: they are random already, and nobody outside chooses them.
+#[derive(Default)]
+pub(crate) struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some(first) = bytes.first_chunk() {
+            self.0 ^= u64::from_le_bytes(*first);
+        }
+    }
+
+    // the length of an array, the same for all
+    fn write_usize(&mut self, _: usize) {}
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+/// A map by id.
+pub(crate) type IdMap<T> = HashMap<Id, T, BuildHasherDefault<IdHasher>>;
 
 /// A random id.
 pub(crate) type Id = [u8; ID_LEN];

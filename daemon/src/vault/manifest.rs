@@ -49,6 +49,7 @@ pub(super) fn load(store: &Store, keys: &Keys) -> Result<(ManifestV1, Catalog), 
                 return;
             }
             outcome = (|| {
+                plain.clear();
                 keys.open(&key, &sealed, &mut plain)
                     .map_err(|_| VaultError::Tampered("a record does not open"))?;
                 counted.count(keys, &key, &sealed);
@@ -79,10 +80,12 @@ pub(super) fn load(store: &Store, keys: &Keys) -> Result<(ManifestV1, Catalog), 
 pub(super) fn prove(store: &Store, keys: &Keys, catalog: &Catalog) -> Result<(), VaultError> {
     let mut plain = Zeroizing::new(Vec::new());
     for (id, secret) in &catalog.secrets {
+        plain.clear();
         open_record(store, keys, &Key::new(Kind::Credentials, *id), &secret.credentials_tag, &mut plain)?;
         Credentials::load(secret.kind, record::decode_credentials(&plain)?)
             .map_err(|_| VaultError::Tampered("credentials that cannot be read"))?;
         if let Some(tag) = &secret.artifact_tag {
+            plain.clear();
             open_record(store, keys, &Key::new(Kind::Artifact, *id), tag, &mut plain)?;
             record::decode_artifact(&plain)?;
         }

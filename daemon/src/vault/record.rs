@@ -124,40 +124,42 @@ pub(crate) fn decode_credentials(bytes: &[u8]) -> Result<&str, UnknownForm> {
     }
 }
 
-/// The version byte of artifacts: then the second in which it ends (8 bytes, little-endian, `i64::MAX` for
-/// never), then the members of the reply, escaped already, `expires_at` the last of them.
+/// The version byte of artifacts: first the members of the reply, escaped already, `expires_at` the last of
+/// them; then the second in which it ends (8 bytes, little-endian, `i64::MAX` for never); then this byte. The
+/// members stand first so that an artifact can be opened where its answer is written.
 const ARTIFACT_VERSION: u8 = 1;
 
 /// An artifact as its record. `members` is JSON without its braces.
 pub(crate) fn encode_artifact(expires_at: Option<Timestamp>, members: &[u8]) -> Zeroizing<Vec<u8>> {
     let text = expires_at.map_or_else(|| "null".to_owned(), |time| format!("\"{time}\""));
     let mut bytes = Zeroizing::new(Vec::with_capacity(members.len() + text.len() + 32));
-    bytes.push(ARTIFACT_VERSION);
-    bytes.extend_from_slice(&expires_at.map_or(i64::MAX, Timestamp::seconds).to_le_bytes());
     bytes.extend_from_slice(members);
     bytes.extend_from_slice(b",\"expires_at\":");
     bytes.extend_from_slice(text.as_bytes());
+    bytes.extend_from_slice(&expires_at.map_or(i64::MAX, Timestamp::seconds).to_le_bytes());
+    bytes.push(ARTIFACT_VERSION);
     bytes
 }
 
 /// A saved artifact, opened.
-pub(crate) struct Saved<'p> {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Saved {
     /// When it ends; `None` for never.
     pub(crate) expires_at: Option<Timestamp>,
-    /// The members of the reply.
-    pub(crate) members: &'p [u8],
+    /// How many bytes the members of the reply take.
+    pub(crate) length: usize,
 }
 
 /// Reads an artifact's record.
-pub(crate) fn decode_artifact(bytes: &[u8]) -> Result<Saved<'_>, UnknownForm> {
-    let (version, rest) = bytes.split_first().ok_or(UnknownForm)?;
-    let (expires_at, members) = rest.split_first_chunk().ok_or(UnknownForm)?;
+pub(crate) fn decode_artifact(bytes: &[u8]) -> Result<Saved, UnknownForm> {
+    let (version, rest) = bytes.split_last().ok_or(UnknownForm)?;
+    let (members, expires_at) = rest.split_last_chunk().ok_or(UnknownForm)?;
     if *version != ARTIFACT_VERSION {
         return Err(UnknownForm);
     }
     let expires_at = i64::from_le_bytes(*expires_at);
     let expires_at = (expires_at != i64::MAX).then(|| Timestamp::from_seconds(expires_at));
-    Ok(Saved { expires_at, members })
+    Ok(Saved { expires_at, length: members.len() })
 }
 
 macro_rules! numbers {

@@ -6,7 +6,7 @@
 
 mod commit;
 
-pub(crate) use super::key::{Id, Key, Kind};
+pub(crate) use super::key::{Id, IdMap, Key, Kind};
 
 use commit::{Commit, Committer};
 use std::collections::HashMap;

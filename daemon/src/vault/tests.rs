@@ -59,9 +59,9 @@ fn value(vault: &mut Vault, name: &str) -> Option<String> {
     let unlocked = vault.unlocked().unwrap();
     let id = unlocked.catalog.secret_id("personal", name)?;
     let mut plain = Vec::new();
-    let saved = unlocked.artifact(&id, &mut plain).unwrap().unwrap();
+    unlocked.artifact(&id, &mut plain).unwrap().unwrap();
     let json: serde_json::Value =
-        serde_json::from_str(&format!("{{{}}}", std::str::from_utf8(saved.members).unwrap())).unwrap();
+        serde_json::from_str(&format!("{{{}}}", std::str::from_utf8(&plain).unwrap())).unwrap();
     Some(json["value"].as_str().unwrap().to_owned())
 }
 

@@ -78,17 +78,17 @@ impl Unlocked {
             .map_err(|_| VaultError::Tampered("credentials that cannot be read"))
     }
 
-    /// Opens a secret's artifact into `plain`; `None` where there is none.
-    pub(crate) fn artifact<'p>(
-        &self,
-        id: &Id,
-        plain: &'p mut Vec<u8>,
-    ) -> Result<Option<Saved<'p>>, VaultError> {
+    /// Opens a secret's artifact: appends the members of the reply to `out`, and answers when it ends. `None`,
+    /// and nothing appended, where there is none.
+    pub(crate) fn artifact(&self, id: &Id, out: &mut Vec<u8>) -> Result<Option<Saved>, VaultError> {
         let Some(tag) = self.catalog.secrets.get(id).and_then(|secret| secret.artifact_tag) else {
             return Ok(None);
         };
-        self.open(&Key::new(Kind::Artifact, *id), &tag, plain)?;
-        Ok(Some(record::decode_artifact(plain)?))
+        let start = out.len();
+        self.open(&Key::new(Kind::Artifact, *id), &tag, out)?;
+        let saved = record::decode_artifact(&out[start..])?;
+        out.truncate(start + saved.length);
+        Ok(Some(saved))
     }
 
     /// Opens the one version of a record that `tag` names.
@@ -178,6 +178,7 @@ impl Unlocked {
         };
         let mut plain = Zeroizing::new(Vec::new());
         let mut reseal = |key: Key, tag: Option<&crypto::Tag>, out: &mut Batch| {
+            plain.clear();
             if let Some(tag) = tag {
                 self.open(&key, tag, &mut plain)?;
             } else {

@@ -3,12 +3,11 @@
 use super::named;
 use crate::agent::{Agent, secret_id};
 use crate::server::peer::Caller;
-use crate::vault::store::Id;
+use crate::vault::store::{Id, IdMap};
 use bursar_proto::error::CallError;
 use bursar_proto::name::Reference;
 use bursar_proto::reply;
 use bursar_proto::time::Timestamp;
-use std::collections::HashMap;
 use std::sync::{Arc, PoisonError};
 
 /// How many callers are remembered of one secret; the one that asked longest ago makes room.
@@ -16,7 +15,7 @@ const CALLERS_KEPT: usize = 32;
 
 /// Who asked for which artifact since the agent started.
 #[derive(Default)]
-pub(in crate::agent) struct Callers(HashMap<Id, Vec<Seen>>);
+pub(in crate::agent) struct Callers(IdMap<Vec<Seen>>);
 
 struct Seen {
     executable: Option<Arc<str>>,
