@@ -33,7 +33,7 @@ pub(crate) struct Args {
     pub(crate) command: Command,
 }
 
-#[derive(clap::Args)]
+#[derive(Default, clap::Args)]
 pub(crate) struct Global {
     /// The agent's socket, before `BURSAR_SOCK` and `BURSAR_HOME`
     #[arg(long, global = true, value_name = "PATH")]
