@@ -33,7 +33,7 @@ pub(crate) const STORED_MAX: usize = 48 * 1024;
 /// What one secret type adds to its fields.
 trait Kind: Serialize + Sized {
     /// Takes the fields of this type; each one is checked by itself.
-    fn read(fields: &mut Fields<'_>) -> Result<Self, Invalid>;
+    fn read(fields: &Fields<'_>) -> Result<Self, Invalid>;
 
     /// Checks what concerns several fields or costs time, and brings keys into one form.
     fn check(&mut self, policy: Option<ExchangePolicy>) -> Result<(), Invalid> {
@@ -47,6 +47,11 @@ trait Kind: Serialize + Sized {
     }
 }
 
+/// The names of a type's fields.
+fn names(kind: SecretType) -> Vec<&'static str> {
+    kind.fields().iter().map(|field| field.name).collect()
+}
+
 /// Makes a struct of credentials whose fields are read under their own names.
 macro_rules! credentials {
     ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty),+ $(,)? }) => {
@@ -55,7 +60,7 @@ macro_rules! credentials {
         pub(crate) struct $name { $($(#[$field_doc])* pub(crate) $field: $type),+ }
 
         impl $name {
-            fn take(fields: &mut bursar_proto::fields::Fields<'_>) -> Result<Self, bursar_proto::fields::Invalid> {
+            fn take(fields: &bursar_proto::fields::Fields<'_>) -> Result<Self, bursar_proto::fields::Invalid> {
                 Ok(Self { $($field: fields.take(stringify!($field))?),+ })
             }
         }
@@ -151,8 +156,9 @@ impl Credentials {
     ) -> Result<Self, Invalid> {
         within_limit(json.len())?;
         let stored = self.store();
-        let mut ours = Fields::parse(Some(stored.expose()))?;
-        let mut given = Fields::parse(Some(json))?;
+        let ours = Fields::parse(Some(stored.expose()))?;
+        let given = Fields::parse(Some(json))?;
+        given.only(&names(kind))?;
         let mut merged = Zeroizing::new(String::with_capacity(stored.expose().len() + json.len()));
         for field in kind.fields() {
             let own = ours.raw(field.name);
@@ -163,7 +169,6 @@ impl Credentials {
             merged.push_str("\":");
             merged.push_str(value.get());
         }
-        given.finish()?;
         merged.push('}');
         Self::parse(kind, policy, &merged)
     }
@@ -215,9 +220,10 @@ impl Credentials {
     }
 
     fn read(kind: SecretType, json: &str) -> Result<Self, Invalid> {
-        let mut fields =
+        let fields =
             Fields::parse(Some(json)).map_err(|fault| Invalid::new(format!("credentials: {fault}")))?;
-        let of = &mut fields;
+        fields.only(&names(kind))?;
+        let of = &fields;
         let credentials = match kind {
             SecretType::ClientCredentialsGrant => Self::ClientCredentialsGrant(Kind::read(of)?),
             SecretType::Jwt => Self::Jwt(Kind::read(of)?),
@@ -232,7 +238,6 @@ impl Credentials {
             SecretType::Certificate => Self::Certificate(Kind::read(of)?),
             SecretType::KeyValue => Self::KeyValue(Kind::read(of)?),
         };
-        fields.finish()?;
         Ok(credentials)
     }
 }

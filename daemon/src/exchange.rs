@@ -15,6 +15,7 @@ pub(crate) use http::{HttpSettings, StartError};
 pub(crate) use lifetime::{Lifetime, judge, judge_jwt};
 
 use crate::credentials::Credentials;
+use bursar_proto::name::Qualified;
 use bursar_proto::sensitive::Sensitive;
 use bursar_proto::time::Timestamp;
 use std::pin::Pin;
@@ -63,6 +64,11 @@ pub(crate) enum Cause {
 impl Failure {
     fn new(cause: Cause, details: impl Into<String>) -> Self {
         Self { cause, details: details.into() }
+    }
+
+    /// The same with the secret's name in the commands of its hint, which leave room for it.
+    pub(crate) fn of(self, secret: &Qualified) -> Self {
+        Self { details: self.details.replace(" NAME ", &format!(" {secret} ")), ..self }
     }
 }
 

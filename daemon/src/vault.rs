@@ -48,8 +48,8 @@ pub(crate) const FIRST_ENVIRONMENT: &str = "development";
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum VaultError {
     /// There is none.
-    #[error("there is no vault yet")]
-    Absent,
+    #[error("there is no vault yet in {}", .0.display())]
+    Absent(PathBuf),
     /// There is one already.
     #[error("there is a vault already")]
     Exists,
@@ -179,7 +179,7 @@ impl Vault {
     /// The header, where there is a vault.
     pub(crate) fn header(&self) -> Result<&Header, VaultError> {
         match &self.state {
-            State::Absent(_) => Err(VaultError::Absent),
+            State::Absent(_) => Err(VaultError::Absent(self.place.state.clone())),
             State::Locked(_, header) => Ok(header),
             State::Unlocked(unlocked) => Ok(&unlocked.header),
             State::Broken(why) => Err(VaultError::Unusable(why.clone())),
@@ -189,7 +189,7 @@ impl Vault {
     /// The unlocked vault.
     pub(crate) fn unlocked(&mut self) -> Result<&mut Unlocked, VaultError> {
         match &mut self.state {
-            State::Absent(_) => Err(VaultError::Absent),
+            State::Absent(_) => Err(VaultError::Absent(self.place.state.clone())),
             State::Locked(..) => Err(VaultError::Locked),
             State::Unlocked(unlocked) => Ok(unlocked),
             State::Broken(why) => Err(VaultError::Unusable(why.clone())),

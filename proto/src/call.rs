@@ -43,11 +43,9 @@ macro_rules! methods {
             impl Method for $method {
                 const NAME: &'static str = $name;
                 type Reply = $reply;
-                #[allow(unused_mut, clippy::allow_attributes, reason = "methods without parameters take none")]
-                fn decode(mut fields: Fields<'_>) -> Result<Self, Invalid> {
-                    let call = Self { $($field: fields.take(stringify!($field).trim_start_matches("r#"))?),* };
-                    fields.finish()?;
-                    Ok(call)
+                fn decode(fields: Fields<'_>) -> Result<Self, Invalid> {
+                    fields.only(&[$(stringify!($field).trim_start_matches("r#")),*])?;
+                    Ok(Self { $($field: fields.take(stringify!($field).trim_start_matches("r#"))?),* })
                 }
             }
         )+
@@ -296,8 +294,9 @@ impl SecretCreate {
     /// # Errors
     /// A member that is unknown or wrong.
     pub fn from_file(secret: Reference, json: &str) -> Result<Self, Invalid> {
-        let mut fields = Fields::parse(Some(json))?;
-        let call = Self {
+        let fields = Fields::parse(Some(json))?;
+        fields.only(&["type", "environment", "unbound", "credentials", "exchange_policy", "expiration_date"])?;
+        Ok(Self {
             secret,
             r#type: fields.take("type")?,
             environment: fields.take("environment")?,
@@ -305,9 +304,7 @@ impl SecretCreate {
             credentials: fields.take("credentials")?,
             exchange_policy: fields.take("exchange_policy")?,
             expiration_date: fields.take("expiration_date")?,
-        };
-        fields.finish()?;
-        Ok(call)
+        })
     }
 }
 

@@ -35,7 +35,6 @@ impl Invalid {
 /// The members of one JSON object, each still its text.
 pub struct Fields<'a> {
     members: Vec<(Cow<'a, str>, &'a RawValue)>,
-    taken: Vec<bool>,
 }
 
 impl<'a> Fields<'a> {
@@ -58,22 +57,20 @@ impl<'a> Fields<'a> {
         if let Some(pair) = by_name.windows(2).find(|pair| members[pair[0]].0 == members[pair[1]].0) {
             return Err(Invalid::new(format!("{} is given twice", place(&members[pair[1]].0, pair[1]))));
         }
-        Ok(Self { taken: vec![false; members.len()], members })
+        Ok(Self { members })
     }
 
     /// Takes the member `name` as `T`.
     ///
     /// # Errors
     /// It is missing though `T` is not optional, or is no `T`.
-    pub fn take<T: FromField>(&mut self, name: &str) -> Result<T, Invalid> {
+    pub fn take<T: FromField>(&self, name: &str) -> Result<T, Invalid> {
         T::from_field(self.raw(name)).map_err(|wrong| Invalid::field(name, wrong))
     }
 
     /// Takes the member `name` as its text, null included.
-    pub fn raw(&mut self, name: &str) -> Option<&'a RawValue> {
-        let at = self.members.iter().position(|(member, _)| member == name)?;
-        self.taken[at] = true;
-        Some(self.members[at].1)
+    pub fn raw(&self, name: &str) -> Option<&'a RawValue> {
+        self.members.iter().find(|(member, _)| member == name).map(|(_, raw)| *raw)
     }
 
     /// The members in the order in which they stand, for objects whose names are free.
@@ -86,12 +83,14 @@ impl<'a> Fields<'a> {
         self.members.iter().any(|(member, _)| member == name)
     }
 
-    /// Ends the reading: every member must have been taken.
+    /// Refuses what is not among `names`: asked first, so that a mistyped field is named before the one that is
+    /// missing for it.
     ///
     /// # Errors
-    /// A member that nobody took is an unknown field.
-    pub fn finish(self) -> Result<(), Invalid> {
-        match self.taken.iter().position(|taken| !taken) {
+    /// The first unknown field.
+    pub fn only(&self, names: &[&str]) -> Result<(), Invalid> {
+        let unknown = self.members.iter().position(|(member, _)| !names.contains(&member.as_ref()));
+        match unknown {
             None => Ok(()),
             Some(at) => Err(Invalid::new(format!("unknown {}", place(&self.members[at].0, at)))),
         }
@@ -290,13 +289,14 @@ mod tests {
     use proptest::prelude::*;
 
     fn refused(json: &str) -> String {
-        let mut fields = Fields::parse(Some(json)).map_err(|e| e.to_string()).unwrap();
-        let taken: Result<(Option<u64>, Option<String>), Invalid> =
-            fields.take("ttl").and_then(|ttl| Ok((ttl, fields.take("iss")?)));
-        match taken {
-            Err(error) => error.to_string(),
-            Ok(_) => fields.finish().unwrap_err().to_string(),
-        }
+        let fields = Fields::parse(Some(json)).map_err(|e| e.to_string()).unwrap();
+        let read = || {
+            fields.only(&["ttl", "iss", "aud"])?;
+            fields.take::<Option<u64>>("ttl")?;
+            fields.take::<Option<String>>("iss")?;
+            fields.take::<String>("aud")
+        };
+        read().unwrap_err().to_string()
     }
 
     #[test]
@@ -306,6 +306,7 @@ mod tests {
         assert_eq!(refused(r#"{"iss":["hunter2"]}"#), "field iss: expected a text, found an array");
         assert_eq!(refused(r#"{"passwort":"hunter2"}"#), "unknown field passwort");
         assert_eq!(refused(r#"{"iss":"x","hunter2!":1}"#), "unknown field number 2");
+        assert_eq!(refused(r#"{"iss":"x"}"#), "field aud: is required");
     }
 
     #[test]
@@ -316,7 +317,7 @@ mod tests {
 
     #[test]
     fn absent_null_and_set_differ_in_an_edit() {
-        let mut fields = Fields::parse(Some(r#"{"a":null,"b":"x"}"#)).unwrap();
+        let fields = Fields::parse(Some(r#"{"a":null,"b":"x"}"#)).unwrap();
         assert_eq!(fields.take::<Edit<String>>("a"), Ok(Edit::Clear));
         assert_eq!(fields.take::<Edit<String>>("b"), Ok(Edit::Set("x".into())));
         assert_eq!(fields.take::<Edit<String>>("c"), Ok(Edit::Keep));

@@ -33,6 +33,8 @@ pub struct AgentStatus {
     pub pid: u32,
     /// Its socket's path.
     pub socket: String,
+    /// The directory in which the vault lies.
+    pub state: String,
     /// When it started.
     pub started_at: Timestamp,
     /// Where the vault stands.

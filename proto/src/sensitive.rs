@@ -47,19 +47,37 @@ impl SensitiveJson {
     pub fn new(json: String) -> Result<Self, NotJson> {
         let json = Zeroizing::new(json);
         match serde_json::from_str::<&RawValue>(&json) {
-            Ok(_) => Ok(Self(json)),
+            Ok(_) => Ok(Self(on_one_line(&json))),
             Err(error) => Err(NotJson { line: error.line(), column: error.column() }),
         }
     }
 
     pub(crate) fn from_raw(raw: &RawValue) -> Self {
-        Self(Zeroizing::new(raw.get().to_owned()))
+        Self(on_one_line(raw.get()))
     }
 
     /// The JSON text.
     pub fn expose(&self) -> &str {
         &self.0
     }
+}
+
+/// The same JSON without the white space between its tokens: a request is one line, whatever file it came from.
+fn on_one_line(json: &str) -> Zeroizing<String> {
+    let mut line = Zeroizing::new(String::with_capacity(json.len()));
+    let (mut in_text, mut escaped) = (false, false);
+    for character in json.chars() {
+        if in_text {
+            in_text = escaped || character != '"';
+            escaped = !escaped && character == '\\';
+        } else if character.is_ascii_whitespace() {
+            continue;
+        } else {
+            in_text = character == '"';
+        }
+        line.push(character);
+    }
+    line
 }
 
 impl fmt::Debug for SensitiveJson {
@@ -126,6 +144,12 @@ mod tests {
     fn debug_shows_nothing() {
         let text = format!("{:?} {:?}", Sensitive::new("hunter2".into()), SensitiveJson::new("[7]".into()));
         assert!(!text.contains("hunter2") && !text.contains('7'), "{text}");
+    }
+
+    #[test]
+    fn an_indented_file_becomes_one_line_and_texts_keep_their_blanks() {
+        let json = SensitiveJson::new("{\n  \"a b\": [1,\t2],\r\n  \"c\": \"x \\\" y\\\\\"\n}\n".into()).unwrap();
+        assert_eq!(json.expose(), r#"{"a b":[1,2],"c":"x \" y\\"}"#);
     }
 
     #[test]

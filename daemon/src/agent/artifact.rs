@@ -195,7 +195,7 @@ fn refusal(secret: &Secret, saved: Option<&Saved>, need: i64, now: Timestamp) ->
         }
         Status::Failed => {
             let details = secret.status_details.as_deref().unwrap_or("no details");
-            explained(ErrorName::Failed, &format!("the exchange of {full} failed: "), details, &full)
+            explained(ErrorName::Failed, &format!("the exchange of {full} failed: "), details, secret)
         }
         Status::ManualAuthorization => {
             let hint = format!("authorize it: bursar secret reauthorize {full}");
@@ -211,13 +211,13 @@ fn stale(secret: &Secret, left: i64) -> CallError {
     let details = secret.refresh_status_details.as_deref();
     if left > 0 {
         let reason = details.unwrap_or("the issuer gave no fresher one");
-        return failed(&full, secret.last_failure.unwrap_or(Cause::Transient), reason);
+        return failed(secret, secret.last_failure.unwrap_or(Cause::Transient), reason);
     }
     let ended = secret.expires_at.map_or_else(String::new, |at| format!(" at {at}"));
     let expired = format!("the artifact of {full} expired{ended}");
     match details {
         Some(details) => {
-            explained(ErrorName::Expired, &format!("{expired}, and its refresh failed: "), details, &full)
+            explained(ErrorName::Expired, &format!("{expired}, and its refresh failed: "), details, secret)
         }
         None => CallError::new(ErrorName::Expired, expired)
             .hint(format!("exchange it anew: bursar secret retry {full}")),

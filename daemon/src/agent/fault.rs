@@ -2,18 +2,20 @@
 
 use crate::exchange::Cause;
 use crate::policy::Denied;
+use crate::vault::catalog::Secret;
 use crate::vault::VaultError;
 use crate::vault::backup::BackupError;
 use crate::vault::header::HeaderError;
 use crate::vault::store::StoreError;
 use bursar_proto::error::{CallError, ErrorName};
+use bursar_proto::kind::Status;
 use bursar_proto::name::Qualified;
 
 impl From<VaultError> for CallError {
     fn from(error: VaultError) -> Self {
         let message = error.to_string();
         match error {
-            VaultError::Absent => Self::new(ErrorName::NoVault, message).hint("make one: bursar init"),
+            VaultError::Absent(_) => Self::new(ErrorName::NoVault, message).hint("make one: bursar init"),
             VaultError::Exists => Self::new(ErrorName::Conflict, message).hint("open it: bursar unlock"),
             VaultError::Locked => Self::new(ErrorName::Locked, message).hint("open it: bursar unlock"),
             VaultError::Header(header) => header.into(),
@@ -75,17 +77,24 @@ pub(super) fn inactive(name: &Qualified) -> CallError {
         .hint(format!("undo that: bursar secret reactivate {name}"))
 }
 
-/// The error for an exchange that failed.
-pub(super) fn failed(name: &Qualified, cause: Cause, details: &str) -> CallError {
+/// The error for an exchange that this very call made and that failed.
+pub(super) fn failed(secret: &Secret, cause: Cause, details: &str) -> CallError {
     let error = match cause {
         Cause::Unreachable => ErrorName::IssuerUnreachable,
         Cause::Transient | Cause::Permanent => ErrorName::Failed,
     };
-    explained(error, &format!("the exchange of {name} failed: "), details, name)
+    explained(error, &format!("the exchange of {} failed: ", secret.full_name()), details, secret)
 }
 
 /// An error out of a failure's details, which end with what to do about them.
-pub(super) fn explained(error: ErrorName, what: &str, details: &str, name: &Qualified) -> CallError {
+pub(super) fn explained(error: ErrorName, what: &str, details: &str, secret: &Secret) -> CallError {
     let (reason, hint) = details.split_once("; hint: ").unwrap_or((details, "see to that"));
-    CallError::new(error, format!("{what}{reason}")).hint(format!("{hint}; then: bursar secret retry {name}"))
+    let hint = if hint.contains("bursar secret ") {
+        hint.to_owned()
+    } else if secret.status == Status::Succeeded && secret.last_failure != Some(Cause::Permanent) {
+        format!("{hint}; it is tried again by itself")
+    } else {
+        format!("{hint}; then: bursar secret retry {}", secret.full_name())
+    };
+    CallError::new(error, format!("{what}{reason}")).hint(hint)
 }

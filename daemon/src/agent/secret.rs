@@ -192,9 +192,9 @@ impl Agent {
             if secret.status != Status::Succeeded {
                 return Err(CallError::new(
                     ErrorName::Failed,
-                    format!("{name} has not been exchanged: it is {}", secret.status),
+                    format!("{name} has no exchange that succeeded to test: its status is {}", secret.status),
                 )
-                .hint(format!("exchange it: bursar secret retry {name}")));
+                .hint(format!("see why: bursar secret show {name}")));
             }
             (secret.policy.unwrap_or(ExchangePolicy::Standard), self.flights.under_way(&id))
         };
@@ -208,7 +208,15 @@ impl Agent {
                 crate::exchange::judge(&credentials, policy, granted.expires_in)?;
                 Ok(granted)
             });
-        let granted = granted.map_err(|failure| failed(&name, failure.cause, &failure.details))?;
+        let granted = match granted {
+            Ok(granted) => granted,
+            Err(failure) => {
+                let mut vault = self.vault();
+                let secret = named(&vault.unlocked()?.catalog, &id)?;
+                let failure = failure.of(&name);
+                return Err(failed(secret, failure.cause, &failure.details));
+            }
+        };
         let sum = digest::digest(&digest::SHA256, granted.access_token.expose().as_bytes());
         let fingerprint = sum.as_ref()[..8].iter().fold(String::new(), |mut text, byte| {
             // writing to a string cannot fail

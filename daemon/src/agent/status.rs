@@ -37,6 +37,7 @@ impl Agent {
             version: env!("CARGO_PKG_VERSION").into(),
             pid: std::process::id(),
             socket: self.paths.socket.display().to_string(),
+            state: self.paths.state.display().to_string(),
             started_at: self.started_at,
             vault: state,
             store,

@@ -29,8 +29,7 @@ impl Throttle {
         match self.until {
             Some(until) if until > now => {
                 let seconds = (until - now).as_secs() + 1;
-                Err(CallError::new(ErrorName::Throttled, format!("too many wrong keys; wait {seconds} s"))
-                    .hint("try again after that"))
+                Err(CallError::new(ErrorName::Throttled, format!("the last key was wrong; wait {seconds} s")))
             }
             _ => Ok(()),
         }
@@ -249,7 +248,10 @@ impl Agent {
         let mut throttle = self.throttle.lock().unwrap_or_else(PoisonError::into_inner);
         match &root {
             Ok(_) => *throttle = Throttle::default(),
-            Err(HeaderError::WrongKey(_)) => throttle.wrong(Instant::now()),
+            Err(HeaderError::WrongKey(what)) => {
+                tracing::warn!(what, "a wrong key was tried");
+                throttle.wrong(Instant::now());
+            }
             Err(_) => {}
         }
         Ok(root?)

@@ -27,7 +27,7 @@ credentials! {
 }
 
 impl Kind for Certificate {
-    fn read(fields: &mut Fields<'_>) -> Result<Self, Invalid> {
+    fn read(fields: &Fields<'_>) -> Result<Self, Invalid> {
         Self::take(fields)
     }
 

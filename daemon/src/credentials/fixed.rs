@@ -24,7 +24,7 @@ credentials! {
 }
 
 impl Kind for SimpleHttp {
-    fn read(fields: &mut Fields<'_>) -> Result<Self, Invalid> {
+    fn read(fields: &Fields<'_>) -> Result<Self, Invalid> {
         Self::take(fields)
     }
 
@@ -64,7 +64,7 @@ credentials! {
 }
 
 impl Kind for Token {
-    fn read(fields: &mut Fields<'_>) -> Result<Self, Invalid> {
+    fn read(fields: &Fields<'_>) -> Result<Self, Invalid> {
         Self::take(fields)
     }
 
@@ -85,7 +85,7 @@ credentials! {
 }
 
 impl Kind for ApiKey {
-    fn read(fields: &mut Fields<'_>) -> Result<Self, Invalid> {
+    fn read(fields: &Fields<'_>) -> Result<Self, Invalid> {
         Self::take(fields)
     }
 
@@ -106,7 +106,7 @@ credentials! {
 }
 
 impl Kind for BearerToken {
-    fn read(fields: &mut Fields<'_>) -> Result<Self, Invalid> {
+    fn read(fields: &Fields<'_>) -> Result<Self, Invalid> {
         Self::take(fields)
     }
 
@@ -138,7 +138,7 @@ credentials! {
 }
 
 impl Kind for ClientCredentials {
-    fn read(fields: &mut Fields<'_>) -> Result<Self, Invalid> {
+    fn read(fields: &Fields<'_>) -> Result<Self, Invalid> {
         Self::take(fields)
     }
 
@@ -189,7 +189,7 @@ credentials! {
 }
 
 impl Kind for KeyValue {
-    fn read(fields: &mut Fields<'_>) -> Result<Self, Invalid> {
+    fn read(fields: &Fields<'_>) -> Result<Self, Invalid> {
         Self::take(fields)
     }
 

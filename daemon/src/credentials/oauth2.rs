@@ -39,7 +39,7 @@ credentials! {
 }
 
 impl Kind for ClientCredentialsGrant {
-    fn read(fields: &mut Fields<'_>) -> Result<Self, Invalid> {
+    fn read(fields: &Fields<'_>) -> Result<Self, Invalid> {
         Self::take(fields)
     }
 
@@ -99,7 +99,7 @@ credentials! {
 }
 
 impl Kind for Jwt {
-    fn read(fields: &mut Fields<'_>) -> Result<Self, Invalid> {
+    fn read(fields: &Fields<'_>) -> Result<Self, Invalid> {
         Self::take(fields)
     }
 

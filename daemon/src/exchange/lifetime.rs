@@ -23,7 +23,7 @@ const SHORT_LIFETIME_S: u64 = 20;
 /// Under the short-lived policy, the smallest offset that is not given; it leaves time for retries.
 const SHORT_OFFSET_S: u64 = 30;
 
-const OTHER_POLICY: &str = "hint: for tokens of short life set the exchange policy short-lived";
+const OTHER_POLICY: &str = "hint: for tokens of short life: bursar secret edit NAME --exchange-policy short-lived";
 
 /// A lifetime that is accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,7 +93,7 @@ fn standard(given: Option<u64>, expires_in: u64) -> Result<Lifetime, Failure> {
     let most = expires_in - STANDARD_MARGIN_S;
     if refresh_offset >= most {
         return refuse(format!(
-            "refresh_offset ({refresh_offset} s) must be less than {most} s under the standard exchange policy, which is the token's lifetime of {expires_in} s less {STANDARD_MARGIN_S} s (4 h); hint: give a smaller refresh_offset, or set the exchange policy short-lived"
+            "refresh_offset ({refresh_offset} s) must be less than {most} s under the standard exchange policy, which is the token's lifetime of {expires_in} s less {STANDARD_MARGIN_S} s (4 h); hint: give a smaller refresh_offset, or: bursar secret edit NAME --exchange-policy short-lived"
         ));
     }
     Ok(Lifetime { expires_in, refresh_offset })

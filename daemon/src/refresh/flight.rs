@@ -142,6 +142,7 @@ impl Agent {
                 let mut happened = None;
                 let mut changes = Vec::new();
                 catalog.update_secret(&id, |secret| {
+                    let outcome = outcome.map_err(|failure| failure.of(&secret.full_name()));
                     let (what, artifact) = settled(secret, outcome, sent_at);
                     happened = Some(what);
                     if let Some((expires_at, artifact)) = artifact {

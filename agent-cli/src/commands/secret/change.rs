@@ -57,16 +57,15 @@ pub(super) fn edit(session: &Session, edit: Edit) -> Result<(), Stop> {
 }
 
 fn edit_from_file(secret: Reference, json: &str) -> Result<SecretEdit, Invalid> {
-    let mut fields = Fields::parse(Some(json))?;
-    let call = SecretEdit {
+    let fields = Fields::parse(Some(json))?;
+    fields.only(&["name", "credentials", "exchange_policy", "expiration_date"])?;
+    Ok(SecretEdit {
         secret,
         name: fields.take("name")?,
         credentials: fields.take("credentials")?,
         exchange_policy: fields.take("exchange_policy")?,
         expiration_date: fields.take("expiration_date")?,
-    };
-    fields.finish()?;
-    Ok(call)
+    })
 }
 
 fn changes_nothing(call: &SecretEdit) -> bool {
