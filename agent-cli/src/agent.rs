@@ -1,6 +1,7 @@
 //! Starts the daemon and waits until it answers; waits until it is gone.
 
 use crate::file::{absolute, create_private_dir};
+use crate::output::text::printable;
 use crate::session::Session;
 use crate::stop::Stop;
 use bursar_proto::PROTOCOL;
@@ -38,6 +39,10 @@ pub(crate) fn connect_or_start(session: &Session) -> Result<(Client, bool), Stop
         Err(error) if error.name == ErrorName::DaemonUnreachable => {
             start(session).map(|client| (client, true))
         }
+        // the agent of the server is not for this user, who may have one nevertheless
+        Err(error) if error.name == ErrorName::Denied && session.places.candidates().len() > 1 => {
+            start(session).map(|client| (client, true))
+        }
         Err(error) => Err(error.into()),
     }
 }
@@ -55,11 +60,9 @@ fn start(session: &Session) -> Result<Client, Stop> {
         }
         // it ended and nobody else has come up in its place
         if let Some(status) = exited {
-            return Err(Stop::local(format!(
-                "{DAEMON} ended as it started: {status}{}",
-                tail(&log.path, from)
-            ))
-            .hint(format!("its log is {}", log.path.display())));
+            let message = format!("{DAEMON} ended as it started ({status})");
+            return Err(last_words(session, message, &tail(&log.path, from))
+                .hint(format!("its log is {}", log.path.display())));
         }
         exited = child.try_wait().map_err(|error| cannot_run(&error))?;
         if exited.is_none() {
@@ -75,6 +78,20 @@ fn start(session: &Session) -> Result<Client, Stop> {
             pause = (pause * 2).min(PAUSES.1);
         }
     }
+}
+
+/// The error of a daemon that ended; what it said stands on lines of its own, in JSON within the message.
+fn last_words(session: &Session, message: String, said: &[String]) -> Stop {
+    if said.is_empty() {
+        return Stop::local(message);
+    }
+    if session.printer.json() {
+        return Stop::local(format!("{message}: {}", said.join(" | ")));
+    }
+    for line in said {
+        session.printer.note(&printable(line));
+    }
+    Stop::local(message)
 }
 
 /// Connects and makes sure that somebody answers.
@@ -151,7 +168,7 @@ fn program() -> PathBuf {
 }
 
 /// The last lines that were written to a log since it was `from` bytes long.
-fn tail(path: &Path, from: u64) -> String {
+fn tail(path: &Path, from: u64) -> Vec<String> {
     let read = || -> io::Result<Vec<u8>> {
         let mut file = File::open(path)?;
         let from = from.max(file.metadata()?.len().saturating_sub(LOG_TAIL.0));
@@ -164,7 +181,7 @@ fn tail(path: &Path, from: u64) -> String {
     let text = String::from_utf8_lossy(&bytes);
     let lines: Vec<&str> = text.lines().collect();
     let last = lines.get(lines.len().saturating_sub(LOG_TAIL.1)..).unwrap_or_default();
-    if last.is_empty() { String::new() } else { format!("; it said: {}", last.join(" | ")) }
+    last.iter().map(ToString::to_string).collect()
 }
 
 #[cfg(test)]
@@ -176,9 +193,9 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("log");
         std::fs::write(&path, "old\n1\n2\n3\n4\n5\n6\n").unwrap();
-        assert_eq!(tail(&path, 4), "; it said: 2 | 3 | 4 | 5 | 6");
-        assert_eq!(tail(&path, 14), "; it said: 6");
-        assert_eq!(tail(&path, 16), "");
-        assert_eq!(tail(&home.path().join("none"), 0), "");
+        assert_eq!(tail(&path, 4), ["2", "3", "4", "5", "6"]);
+        assert_eq!(tail(&path, 14), ["6"]);
+        assert!(tail(&path, 16).is_empty());
+        assert!(tail(&home.path().join("none"), 0).is_empty());
     }
 }

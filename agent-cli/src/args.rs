@@ -12,7 +12,7 @@ pub(crate) mod secret;
 pub(crate) mod vault;
 
 use bursar_proto::kind::{SecretType, Stage, Status};
-use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{ArgMatches, FromArgMatches, Parser, Subcommand, ValueEnum};
 use std::fmt::Display;
 use std::path::PathBuf;
@@ -23,8 +23,8 @@ use std::str::FromStr;
     name = "bursar",
     version,
     about = "The agent for machine credentials: put one in once, get its fresh artifact ever after",
-    after_help = "Examples:\n  bursar quickstart\n  bursar secret create acme/npm --type token --token-file -\n  \
-                  bursar get acme/npm"
+    after_help = "Examples:\n  bursar quickstart\n  bursar secret create npm --type token --token-file -\n  \
+                  bursar get npm"
 )]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -52,7 +52,7 @@ pub(crate) enum Command {
     /// Wait until a secret's exchange has ended
     #[command(after_help = "Example:\n  bursar wait acme/adobe-io --timeout 30s")]
     Wait(artifact::Wait),
-    /// Print a line for every change of a secret, or of all
+    /// Print a line for every change of a secret, or of all; with --json, one document a line
     #[command(after_help = "Example:\n  bursar watch acme/adobe-io --json")]
     Watch(artifact::Watch),
     /// Make, see and change secrets
@@ -74,7 +74,7 @@ pub(crate) enum Command {
     #[command(
         after_help = "Examples:\n  bursar unlock\n  pass show bursar | bursar unlock --passphrase-file -"
     )]
-    Unlock(vault::Key),
+    Unlock(vault::Unlock),
     /// Wipe the vault's keys from memory
     #[command(after_help = "Example:\n  bursar lock")]
     Lock,
@@ -85,7 +85,9 @@ pub(crate) enum Command {
     #[command(after_help = "Example:\n  bursar rekey")]
     Rekey(vault::Rekey),
     /// Write the whole vault into one sealed file
-    #[command(after_help = "Example:\n  bursar backup ~/bursar.backup")]
+    #[command(
+        after_help = "Examples:\n  bursar backup ~/bursar.backup\n  bursar backup ~/bursar.backup --yes"
+    )]
     Backup(vault::Backup),
     /// Put a backup in the place of the vault
     #[command(after_help = "Example:\n  bursar restore ~/bursar.backup")]
@@ -95,7 +97,9 @@ pub(crate) enum Command {
     Quickstart,
     /// Print the completions of a shell
     #[command(
-        after_help = "Example:\n  bursar completions bash > ~/.local/share/bash-completion/completions/bursar"
+        after_help = "Examples:\n  bursar completions bash > ~/.local/share/bash-completion/completions/bursar\n  \
+                      bursar completions zsh > ~/.zfunc/_bursar    # with fpath+=(~/.zfunc) before compinit\n  \
+                      bursar completions fish > ~/.config/fish/completions/bursar.fish"
     )]
     Completions(Completions),
     /// Print the manual page, or write all pages
@@ -163,8 +167,12 @@ where
     PossibleValuesParser::new(all.iter().map(ToString::to_string)).try_map(|text| text.parse::<T>())
 }
 
+/// A type that the daemon does not take yet: no list shows it, and who says it hears the daemon's words.
+pub(crate) const NOT_YET: SecretType = SecretType::Google;
+
 pub(crate) fn secret_type() -> impl TypedValueParser<Value = SecretType> {
-    word(SecretType::ALL)
+    let words = SecretType::ALL.iter().map(|kind| PossibleValue::new(kind.as_str()).hide(*kind == NOT_YET));
+    PossibleValuesParser::new(words).try_map(|text| text.parse::<SecretType>())
 }
 
 pub(crate) fn stage() -> impl TypedValueParser<Value = Stage> {
@@ -239,6 +247,37 @@ mod tests {
             if let Err(error) = Args::try_parse_from(example.split_whitespace()) {
                 panic!("{example}: {error}");
             }
+        }
+    }
+
+    #[test]
+    fn a_type_that_is_not_there_yet_is_read_and_not_shown() {
+        let line = format!("bursar secret create x --type {NOT_YET}");
+        assert!(Args::try_parse_from(line.split(' ')).is_ok());
+        let mut top = Args::command();
+        top.build();
+        each(&top, &mut |command| {
+            let help = command.clone().render_long_help().to_string();
+            assert!(!help.contains(NOT_YET.as_str()), "{help}");
+        });
+    }
+
+    #[test]
+    fn a_negative_duration_is_told_as_one() {
+        for line in [
+            "bursar get x --min-validity -5s",
+            "bursar wait x --timeout -5",
+            "bursar secret create x --type token --ttl -1h",
+        ] {
+            let Err(error) = Args::try_parse_from(line.split(' ')) else { panic!("{line}") };
+            assert_eq!(error.kind(), clap::error::ErrorKind::ValueValidation, "{line}");
+        }
+    }
+
+    #[test]
+    fn to_wait_and_not_to_wait_exclude_each_other() {
+        for line in ["secret retry x --wait --no-wait", "secret create x --from-file f --no-wait --wait"] {
+            assert!(Args::try_parse_from(format!("bursar {line}").split(' ')).is_err(), "{line}");
         }
     }
 

@@ -23,7 +23,7 @@ pub(crate) fn run(session: &Session, command: Command) -> Result<(), Stop> {
         Command::Environment(noun) => environment::run(session, noun.0.verb),
         Command::Organization(noun) => organization::run(session, noun.0.verb),
         Command::Agent(noun) => agent::run(session, &noun.0.verb),
-        Command::Init(init) => vault::init(session, &init.key),
+        Command::Init(init) => vault::init(session, &init),
         Command::Unlock(key) => vault::unlock(session, &key),
         Command::Lock => vault::lock(session),
         Command::Passphrase(passphrase) => vault::passphrase(session, &passphrase),

@@ -3,8 +3,10 @@
 //! What is written down here is wiped on drop. Whether values fit is the daemon's to judge; only what it cannot
 //! see is judged here: which flags are missing, and the names of files.
 
-use crate::args::fields::{Given, askable, flag};
+use crate::args::NOT_YET;
+use crate::args::fields::{ENTRY, Given, askable, flag};
 use crate::input::Input;
+use crate::origin::{place, read_json};
 use crate::stop::Stop;
 use bursar_proto::fields::Fields;
 use bursar_proto::kind::{Field, SecretType};
@@ -18,16 +20,20 @@ type GivenFields = [(&'static Field, Given)];
 /// The credentials of a new secret: what is missing and sensitive is asked for where somebody is there.
 pub(crate) fn of_new(kind: SecretType, given: &GivenFields, input: &Input) -> Result<SensitiveJson, Stop> {
     if let Some((field, _)) = given.iter().find(|(field, _)| !has(kind, field)) {
-        let flags: Vec<_> = kind.fields().iter().map(|field| format!("--{}", flag(field))).collect();
+        let flags: Vec<_> = kind.fields().iter().map(flags).collect();
         return Err(Stop::usage(format!("--{} is for other types than {kind}", flag(field)))
             .hint(format!("{kind} takes {}", flags.join(", "))));
     }
     let mut missing: Vec<&Field> = kind.fields().iter().filter(|field| field.required).collect();
+    if kind == NOT_YET {
+        // the daemon says so; nobody should be sent for fields first
+        missing.clear();
+    }
     missing.retain(|field| !given.iter().any(|(known, _)| known.name == field.name));
     let unanswered: Vec<_> = missing
         .iter()
         .filter(|field| !(askable(field) && input.interactive()))
-        .map(|field| format!("--{}", flag(field)))
+        .map(|field| flags(field))
         .collect();
     if !unanswered.is_empty() {
         return Err(Stop::usage(format!("missing for {kind}: {}", unanswered.join(", "))));
@@ -35,7 +41,7 @@ pub(crate) fn of_new(kind: SecretType, given: &GivenFields, input: &Input) -> Re
     let mut object = Object::new();
     write_given(&mut object, kind, given, input)?;
     for field in missing {
-        let value = input.prompt(&format!("{} ({})", field.name, field.help))?;
+        let value = input.prompt(&question(field))?;
         object.member(field.name, value.as_str());
     }
     object.finish()
@@ -53,6 +59,20 @@ pub(crate) fn of_edit(
     let mut object = Object::new();
     write_given(&mut object, kind, given, input)?;
     object.finish().map(Some)
+}
+
+/// What gives a field: its flag, or one of two.
+fn flags(field: &Field) -> String {
+    match field.name {
+        "entries" => format!("--{} or --{ENTRY}", flag(field)),
+        _ => format!("--{}", flag(field)),
+    }
+}
+
+/// The question for a field; its meaning, unless that repeats the name.
+fn question(field: &Field) -> String {
+    let name = field.name.replace('_', " ");
+    if field.help == format!("the {name}") { name } else { format!("{name} ({})", field.help) }
 }
 
 fn has(kind: SecretType, field: &Field) -> bool {
@@ -80,11 +100,9 @@ fn write_given(
             }
             Given::Object(text) => {
                 let json = match text.strip_prefix('@') {
-                    Some(file) => input.file(Path::new(file))?,
-                    None => Zeroizing::new(text.clone()),
+                    Some(file) => read_json(&input.file(Path::new(file))?, &place(Path::new(file)))?,
+                    None => read_json(text, &format!("--{}", flag(field)))?,
                 };
-                let json = SensitiveJson::new(json.to_string())
-                    .map_err(|wrong| Stop::usage(format!("--{}: {wrong}", flag(field))))?;
                 object.json(field.name, &json);
             }
             Given::File(path) if field.name == "entries" => {
@@ -223,7 +241,17 @@ mod tests {
             written(SecretType::Jwt, &[]).unwrap_err(),
             "missing for oauth2-jwt: --iss, --aud, --ttl, --alg, --private-key-file"
         );
-        assert_eq!(written(SecretType::KeyValue, &[]).unwrap_err(), "missing for key-value: --entries-file");
+        assert_eq!(
+            written(SecretType::KeyValue, &[]).unwrap_err(),
+            "missing for key-value: --entries-file or --entry"
+        );
+        assert_eq!(written(NOT_YET, &[]).unwrap(), "{}");
+    }
+
+    #[test]
+    fn a_question_does_not_repeat_itself() {
+        assert_eq!(question(field(SecretType::Token, "token")), "token");
+        assert_eq!(question(field(SecretType::ApiKey, "value")), "value (the header's value)");
     }
 
     #[test]
@@ -277,6 +305,6 @@ mod tests {
         let claims = field(SecretType::Jwt, "custom_claims");
         let given = [(claims, Given::Object("{\"a\": hunter2}".into()))];
         let Err(Stop::Failed(error)) = of_edit(SecretType::Jwt, &given, &Input::default()) else { panic!() };
-        assert_eq!(error.message, "--custom-claims: no valid json at line 1, column 7");
+        assert_eq!(error.message, "--custom-claims: no json: line 1, column 7");
     }
 }

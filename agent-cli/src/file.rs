@@ -43,6 +43,11 @@ pub(crate) fn create_private_dir(path: &Path) -> Result<(), Stop> {
     DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|error| Stop::unwritable(path, &error))
 }
 
+/// Makes sure that a file can be read, before anybody is asked for what opens it.
+pub(crate) fn check_readable(path: &Path) -> Result<(), Stop> {
+    File::open(path).map(drop).map_err(|error| Stop::unreadable(path, &error))
+}
+
 /// Makes a path absolute: the daemon has another working directory.
 pub(crate) fn absolute(path: &Path) -> Result<PathBuf, Stop> {
     std::path::absolute(path).map_err(|error| Stop::unreadable(path, &error))

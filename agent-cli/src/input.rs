@@ -11,6 +11,9 @@ use zeroize::{Zeroize, Zeroizing};
 /// The longest file that is read, in bytes: what does not fit a request cannot be sent.
 const FILE_MAX: usize = REQUEST_MAX;
 
+/// How long a new passphrase is, in bytes. The agent is the judge; a person hears it before typing it twice.
+const PASSPHRASE_LENGTH: std::ops::RangeInclusive<usize> = 8..=1024;
+
 /// The longest confirmation, in bytes: an organization, a slash, a name, and a newline, rounded up.
 const CONFIRMATION_MAX: u64 = 256;
 
@@ -67,9 +70,13 @@ impl Input {
             .map_err(|error| Stop::usage(format!("no answer was read: {}", error.kind())))
     }
 
-    /// Asks for a new passphrase, twice.
-    pub(crate) fn new_passphrase(&self) -> Result<Zeroizing<String>, Stop> {
-        let first = self.prompt("new passphrase")?;
+    /// A new passphrase from a file; without one it is asked for, twice.
+    pub(crate) fn new_passphrase(&self, file: Option<&Path>) -> Result<Zeroizing<String>, Stop> {
+        if let Some(file) = file {
+            return within_length(self.value(file)?);
+        }
+        let least = PASSPHRASE_LENGTH.start();
+        let first = within_length(self.prompt(&format!("new passphrase ({least} bytes or more)"))?)?;
         let again = self.prompt("the same again")?;
         if *first == *again { Ok(first) } else { Err(Stop::usage("the two passphrases differ")) }
     }
@@ -100,6 +107,14 @@ impl Input {
             Err(Stop::usage(format!("that was not {expected}: nothing was changed")))
         }
     }
+}
+
+fn within_length(passphrase: Zeroizing<String>) -> Result<Zeroizing<String>, Stop> {
+    if PASSPHRASE_LENGTH.contains(&passphrase.len()) {
+        return Ok(passphrase);
+    }
+    let (least, most) = (PASSPHRASE_LENGTH.start(), PASSPHRASE_LENGTH.end());
+    Err(Stop::usage(format!("a passphrase has {least} to {most} bytes")))
 }
 
 fn read_text(source: impl Read, path: &Path) -> Result<Zeroizing<String>, Stop> {
@@ -145,6 +160,14 @@ mod tests {
     fn a_file_over_the_limit_is_refused() {
         assert!(read(&vec![b'a'; FILE_MAX]).is_ok());
         assert!(read(&vec![b'a'; FILE_MAX + 1]).unwrap_err().ends_with("over 256 KiB"));
+    }
+
+    #[test]
+    fn a_new_passphrase_has_its_length() {
+        for (length, fits) in [(7, false), (8, true), (1024, true), (1025, false)] {
+            let passphrase = Zeroizing::new("x".repeat(length));
+            assert_eq!(within_length(passphrase).is_ok(), fits, "{length}");
+        }
     }
 
     #[test]

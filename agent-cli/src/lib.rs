@@ -12,6 +12,7 @@
 //! | [`agent`] | starting the daemon and waiting for it |
 //! | [`input`] | passphrases, files, prompts, confirmations |
 //! | [`credentials`] | a secret's fields, from flags, files and prompts to JSON |
+//! | [`origin`] | which file or flag a refused field came from |
 //! | [`output`] | the one printer |
 //! | [`file`] | files with values: 0600, by rename |
 //! | [`stop`] | why a command ends early |
@@ -23,6 +24,7 @@ mod commands;
 mod credentials;
 mod file;
 mod input;
+mod origin;
 mod output;
 mod session;
 mod stop;
@@ -40,19 +42,19 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 /// Runs the command that `arguments` say, the program's name first.
-pub fn run(arguments: Vec<OsString>) -> ExitCode {
+pub fn run(arguments: &[OsString]) -> ExitCode {
     harden();
     let surroundings = Surroundings::read();
     let wants_json = arguments.iter().any(|argument| argument == "--json");
     let printer = Printer::new(wants_json, surroundings.no_color);
-    let args = match plain_get(&arguments) {
+    let args = match plain_get(arguments) {
         Some(args) => args,
         None => match Args::try_parse_from(arguments) {
             Ok(args) => args,
-            Err(error) => return usage::refuse(&error, &printer),
+            Err(error) => return usage::refuse(&error, arguments, &printer),
         },
     };
-    let session = Session::new(args.global, surroundings, printer);
+    let session = Session::new(called_as(arguments), args.global, surroundings, printer);
     match commands::run(&session, args.command) {
         // whoever read our output has seen enough
         Ok(()) | Err(Stop::ReaderLeft) => ExitCode::SUCCESS,
@@ -61,6 +63,12 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
             ExitCode::from(error.name.exit_code())
         }
     }
+}
+
+/// What to type to run this program again: its path where it was called by one, its bare name otherwise.
+fn called_as(arguments: &[OsString]) -> String {
+    let path = arguments.first().and_then(|name| name.to_str()).filter(|name| name.contains('/'));
+    path.unwrap_or("bursar").to_owned()
 }
 
 /// Reads `bursar get NAME`, the command that is run most, without building the whole command line first, which
@@ -98,7 +106,9 @@ mod tests {
         let (Command::Get(short), Command::Get(long)) = (short.command, long.command) else { panic!() };
         assert_eq!(short.secret, long.secret);
         assert!(!long.header && long.field.is_none() && long.min_validity.is_none() && long.output.is_none());
-        for other in ["bursar get", "bursar get --help", "bursar get a/b/c", "bursar get x --json", "bursar wait x"] {
+        for other in
+            ["bursar get", "bursar get --help", "bursar get a/b/c", "bursar get x --json", "bursar wait x"]
+        {
             assert!(plain_get(&arguments(other)).is_none(), "{other}");
         }
     }

@@ -1,5 +1,6 @@
 //! The one printer. Results go to stdout, everything else to stderr; nothing else in this crate writes there.
 
+pub(crate) mod shell;
 pub(crate) mod text;
 
 use crate::stop::Stop;

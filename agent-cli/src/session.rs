@@ -9,6 +9,7 @@ use bursar_proto::call::Method;
 use bursar_proto::client::Client;
 use bursar_proto::error::CallError;
 use bursar_proto::socket::Places;
+use std::path::Path;
 
 /// One run of a command.
 pub(crate) struct Session {
@@ -16,10 +17,12 @@ pub(crate) struct Session {
     pub(crate) places: Places,
     pub(crate) printer: Printer,
     pub(crate) input: Input,
+    /// How this program was called.
+    pub(crate) program: String,
 }
 
 impl Session {
-    pub(crate) fn new(global: Global, surroundings: Surroundings, printer: Printer) -> Self {
+    pub(crate) fn new(program: String, global: Global, surroundings: Surroundings, printer: Printer) -> Self {
         let places = Places {
             flag: global.socket,
             sock: surroundings.sock.clone(),
@@ -27,7 +30,7 @@ impl Session {
             runtime_dir: surroundings.runtime_dir.clone(),
             uid: rustix::process::geteuid().as_raw(),
         };
-        Self { surroundings, places, printer, input: Input::default() }
+        Self { surroundings, places, printer, input: Input::default(), program }
     }
 
     /// Connects to the daemon, which must run.
@@ -35,8 +38,30 @@ impl Session {
         Client::connect(&self.places.candidates())
     }
 
+    /// Says that `BURSAR_SOCK` and `BURSAR_HOME` speak of two agents, before one is started or asked for.
+    pub(crate) fn warn_of_two_homes(&self) {
+        let (Some(sock), Some(home), None) =
+            (&self.surroundings.sock, &self.surroundings.home, &self.places.flag)
+        else {
+            return;
+        };
+        let (sock, in_home) = (Path::new(sock), Path::new(home).join("bursar.sock"));
+        if !same(sock, &in_home) {
+            let (sock, in_home) = (sock.display(), in_home.display());
+            self.printer.note(&format!(
+                "warning: BURSAR_SOCK is {sock}, and the socket in BURSAR_HOME is {in_home}: unset one of them"
+            ));
+        }
+    }
+
     /// Makes the one call of a command that makes one.
     pub(crate) fn ask<M: Method>(&self, method: &M) -> Result<M::Reply, Stop> {
         Ok(self.connect()?.call(method)?)
     }
+}
+
+/// Whether two paths name one place, as far as can be told without looking.
+fn same(one: &Path, other: &Path) -> bool {
+    let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    absolute(one) == absolute(other)
 }

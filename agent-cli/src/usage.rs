@@ -1,17 +1,20 @@
 //! What clap refuses, in our words: they name flags, never what was given to them, for that may be a secret.
 
+use crate::args::Args;
 use crate::output::Printer;
 use bursar_proto::error::{CallError, ErrorName};
 use bursar_proto::kind::SecretType;
+use clap::CommandFactory;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use std::error::Error as _;
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 /// The longest unknown flag or command that is repeated, as on the wire.
 const ECHO_MAX: usize = 40;
 
 /// Prints help or version where these were asked for, the error otherwise.
-pub(crate) fn refuse(error: &clap::Error, printer: &Printer) -> ExitCode {
+pub(crate) fn refuse(error: &clap::Error, arguments: &[OsString], printer: &Printer) -> ExitCode {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
             let _ = error.print();
@@ -22,24 +25,44 @@ pub(crate) fn refuse(error: &clap::Error, printer: &Printer) -> ExitCode {
             ExitCode::from(ErrorName::Invalid.exit_code())
         }
         _ => {
-            let error = in_words(error);
+            let error = in_words(error, &used(arguments));
             printer.failure(&error);
             ExitCode::from(error.name.exit_code())
         }
     }
 }
 
-fn in_words(error: &clap::Error) -> CallError {
+/// The command that was used, as far as it is one: `bursar secret create`.
+fn used(arguments: &[OsString]) -> clap::Command {
+    let mut command = Args::command();
+    command.build();
+    for argument in arguments.iter().skip(1) {
+        match argument.to_str().and_then(|name| command.find_subcommand(name)) {
+            Some(inner) => command = inner.clone(),
+            // flags may stand before a command, and --socket with its path
+            None if command.has_subcommands() => {}
+            None => break,
+        }
+    }
+    command
+}
+
+/// A command in full.
+fn called(command: &clap::Command) -> &str {
+    command.get_bin_name().unwrap_or("bursar")
+}
+
+fn in_words(error: &clap::Error, used: &clap::Command) -> CallError {
     let argument = texts(error, ContextKind::InvalidArg).join(", ");
     let valid = texts(error, ContextKind::ValidValue).join(", ");
     let message = match error.kind() {
-        ErrorKind::UnknownArgument => return unknown_argument(error, &argument),
-        ErrorKind::InvalidSubcommand => match texts(error, ContextKind::InvalidSubcommand).first() {
-            Some(command) if harmless(command) => format!("no such command: {command}"),
-            _ => "no such command".to_owned(),
-        },
+        ErrorKind::UnknownArgument => return unknown_argument(error, &argument, used),
+        ErrorKind::InvalidSubcommand => return unknown_command(error, used),
         ErrorKind::InvalidValue if valid.is_empty() => format!("{argument}: a value is required"),
-        ErrorKind::InvalidValue => format!("{argument}: expected one of: {valid}"),
+        // the words are there already
+        ErrorKind::InvalidValue => {
+            return CallError::new(ErrorName::Invalid, format!("{argument}: expected one of: {valid}"));
+        }
         ErrorKind::ValueValidation => match error.source() {
             Some(reason) => format!("{argument}: {reason}"),
             None => format!("{argument}: the value does not fit"),
@@ -60,19 +83,47 @@ fn in_words(error: &clap::Error) -> CallError {
         ErrorKind::InvalidUtf8 => "an argument is no utf-8 text".to_owned(),
         _ => "a command is missing".to_owned(),
     };
-    with_hint(CallError::new(ErrorName::Invalid, message), error)
+    with_hint(CallError::new(ErrorName::Invalid, message), error, used)
 }
 
-fn unknown_argument(error: &clap::Error, argument: &str) -> CallError {
+fn unknown_command(error: &clap::Error, used: &clap::Command) -> CallError {
+    let words = texts(error, ContextKind::InvalidSubcommand);
+    let word = words.first().map(String::as_str).filter(|word| harmless(word));
+    let message = word.map_or("no such command".to_owned(), |word| format!("no such command: {word}"));
+    let refused = CallError::new(ErrorName::Invalid, message);
+    // a verb without its noun is no slip of the keyboard
+    let mut likely: Vec<String> = used
+        .get_subcommands()
+        .filter_map(|noun| word.and_then(|word| noun.find_subcommand(word)))
+        .map(|verb| called(verb).to_owned())
+        .filter(|command| !command.starts_with("bursar help"))
+        .collect();
+    if likely.is_empty() {
+        let suggested = texts(error, ContextKind::SuggestedSubcommand).pop(); // the likeliest stands last
+        likely.extend(suggested.map(|command| format!("{} {command}", called(used))));
+    }
+    if likely.is_empty() {
+        refused.hint(format!("see {} --help", called(used)))
+    } else {
+        refused.hint(format!("did you mean: {}", likely.join(", or ")))
+    }
+}
+
+fn unknown_argument(error: &clap::Error, argument: &str, used: &clap::Command) -> CallError {
     let invalid = |message: String| CallError::new(ErrorName::Invalid, message);
     let Some(flag) = argument.strip_prefix("--").filter(|flag| harmless(flag)) else {
-        return with_hint(invalid("an argument that this command does not take".to_owned()), error);
+        let refused = invalid("an argument that this command does not take".to_owned());
+        if used.get_name() == "list" && used.get_arguments().any(|flag| flag.get_id() == "organization") {
+            let name = if harmless(argument) { argument } else { "NAME" };
+            return refused.hint(format!("{} --organization {name}", called(used)));
+        }
+        return with_hint(refused, error, used);
     };
     if is_sensitive(flag) {
         return invalid(format!("--{flag}: a sensitive value is never taken from the command line"))
             .hint(format!("use --{flag}-file with a file, or with - for standard input"));
     }
-    with_hint(invalid(format!("no such flag: --{flag}")), error)
+    with_hint(invalid(format!("no such flag: --{flag}")), error, used)
 }
 
 /// Whether a flag of this name would carry what others must not see in a list of processes.
@@ -82,16 +133,16 @@ fn is_sensitive(flag: &str) -> bool {
     name == "passphrase" || fields.into_iter().any(|field| field.sensitive && field.name == name)
 }
 
-fn with_hint(refused: CallError, error: &clap::Error) -> CallError {
-    let suggestion = [ContextKind::SuggestedArg, ContextKind::SuggestedSubcommand]
-        .into_iter()
-        .find_map(|kind| texts(error, kind).pop()); // the likeliest stands last
-    if let Some(suggestion) = suggestion {
-        return refused.hint(format!("did you mean {suggestion}"));
+fn with_hint(refused: CallError, error: &clap::Error, used: &clap::Command) -> CallError {
+    if let Some(flag) = texts(error, ContextKind::SuggestedArg).pop() {
+        return refused.hint(format!("did you mean: {flag}"));
     }
-    match texts(error, ContextKind::Usage).first().and_then(|usage| usage.lines().next()) {
-        Some(usage) => refused.hint(usage.replacen("Usage:", "usage:", 1)),
-        None => refused.hint("see bursar --help"),
+    let usage = texts(error, ContextKind::Usage);
+    match usage.first().and_then(|usage| usage.lines().next()) {
+        Some(usage) if error.kind() == ErrorKind::MissingRequiredArgument => {
+            refused.hint(usage.replacen("Usage:", "usage:", 1))
+        }
+        _ => refused.hint(format!("see {} --help", called(used))),
     }
 }
 
@@ -117,8 +168,9 @@ mod tests {
     use clap::Parser;
 
     fn refused(line: &str) -> CallError {
-        let Err(error) = Args::try_parse_from(line.split(' ')) else { panic!("{line}: was read") };
-        in_words(&error)
+        let arguments: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+        let Err(error) = Args::try_parse_from(&arguments) else { panic!("{line}: was read") };
+        in_words(&error, &used(&arguments))
     }
 
     #[test]
@@ -182,8 +234,26 @@ mod tests {
             "--min-validity <DURATION>: a duration is a whole number with a unit: 90s, 10m, 4h, 30d"
         );
         assert_eq!(message("bursar get x --ouput f"), "no such flag: --ouput");
-        assert_eq!(refused("bursar get x --ouput f").hint.unwrap(), "did you mean --output");
-        assert_eq!(refused("bursar secret creat x").hint.unwrap(), "did you mean create");
+        let hint = |line| refused(line).hint;
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(hint("bursar get x --ouput f"), some("did you mean: --output"));
+        assert_eq!(hint("bursar get x --min-validity soon"), some("see bursar get --help"));
+        assert_eq!(hint("bursar --socket /s get x --min-validity soon"), some("see bursar get --help"));
+        assert_eq!(hint("bursar environment create x --stage prod"), None);
+        assert_eq!(hint("bursar environment list acme"), some("bursar environment list --organization acme"));
+        assert_eq!(hint("bursar environment list A7!"), some("bursar environment list --organization NAME"));
         assert!(message("bursar get").contains("<SECRET>"));
+        assert_eq!(hint("bursar get"), some("usage: bursar get <SECRET>"));
+    }
+
+    #[test]
+    fn an_unknown_command_is_answered_with_whole_commands() {
+        let hint = |line| refused(line).hint.unwrap();
+        assert_eq!(hint("bursar frobnicate"), "see bursar --help");
+        assert_eq!(hint("bursar secret frobnicate"), "see bursar secret --help");
+        assert_eq!(hint("bursar secrets"), "did you mean: bursar secret");
+        assert_eq!(hint("bursar secret creat x"), "did you mean: bursar secret create");
+        assert_eq!(hint("bursar status"), "did you mean: bursar agent status");
+        assert_eq!(hint("bursar bind x y"), "did you mean: bursar secret bind");
     }
 }

@@ -28,7 +28,7 @@ use crate::exchange::Exchange;
 use crate::policy::Authorized;
 use crate::refresh::Flights;
 use crate::server::peer::Caller;
-use crate::vault::catalog::Secret;
+use crate::vault::catalog::{Catalog, Secret};
 use crate::vault::store::{Committed, Id};
 use crate::vault::{Unlocked, Vault, VaultError};
 use bursar_proto::call::Call;
@@ -116,7 +116,7 @@ impl Agent {
             Call::AgentStop(_) => answer(Ok(self.stop())),
             Call::VaultInit(call) => answer(self.vault_init(call).await),
             Call::VaultUnlock(call) => answer(self.vault_unlock(call).await),
-            Call::VaultLock(_) => answer(self.vault_lock().await),
+            Call::VaultLock(_) => answer(self.vault_lock()),
             Call::VaultPassphrase(call) => answer(self.vault_passphrase(call).await),
             Call::VaultRekey(call) => answer(self.vault_rekey(call).await),
             Call::VaultBackup(call) => answer(self.vault_backup(&call).await),
@@ -168,26 +168,31 @@ impl Agent {
 
     /// Waits for a commit. If it fails, memory goes back to what the disk holds.
     pub(crate) async fn durable(&self, committed: Committed) -> Result<(), CallError> {
-        match committed.durable().await {
-            Ok(()) => Ok(()),
-            Err(error) => {
-                tracing::error!(%error, "a write failed; the store is opened anew");
-                let now = self.clock.now();
-                self.vault().reopen(now);
-                self.wake.notify_one();
-                Err(error.into())
-            }
+        let durable = committed.durable().await;
+        if let Err(error) = &durable {
+            tracing::error!(%error, "a write failed");
+            self.unspoil();
+        }
+        Ok(durable?)
+    }
+
+    /// Opens the store anew where memory and disk may differ; of many who see it, the first does it.
+    pub(crate) fn unspoil(&self) {
+        let mut vault = self.vault();
+        if vault.spoilt() {
+            tracing::warn!("the store is opened anew");
+            vault.reopen(self.clock.now());
+            self.wake.notify_one();
         }
     }
 
     /// Makes a change and waits until it is durable.
     async fn write<T>(
         &self,
-        change: impl FnOnce(
-            &mut crate::vault::catalog::Catalog,
-        ) -> Result<(Vec<crate::vault::Change>, T), CallError>,
+        change: impl FnOnce(&mut Catalog) -> Result<(Vec<crate::vault::Change>, T), CallError>,
     ) -> Result<T, CallError> {
-        let (committed, value) = self.vault().unlocked()?.write(change)?;
+        let written = self.vault().unlocked()?.write(change);
+        let (committed, value) = written.inspect_err(|_| self.unspoil())?;
         self.durable(committed).await?;
         Ok(value)
     }
@@ -252,7 +257,7 @@ fn secret_id(unlocked: &Unlocked, name: &Qualified) -> Result<Id, CallError> {
 }
 
 /// The id of an environment.
-fn environment_id(catalog: &crate::vault::catalog::Catalog, name: &Qualified) -> Result<Id, CallError> {
+fn environment_id(catalog: &Catalog, name: &Qualified) -> Result<Id, CallError> {
     catalog.environment_id(name).ok_or_else(|| {
         CallError::new(ErrorName::NotFound, format!("no environment {name}"))
             .hint("see which there are: bursar environment list")

@@ -162,15 +162,15 @@ impl HttpConfig {
 
 impl Config {
     /// Reads `file`, and then the drop-ins `conf.d/*.toml` beside it in the order of their names; a later one
-    /// wins, table by table. What is not there is not missed.
-    pub(crate) fn read(file: &Path) -> Result<Self, ConfigError> {
+    /// wins, table by table. What is not there is not missed, but for a file that was asked for.
+    pub(crate) fn read(file: &Path, required: bool) -> Result<Self, ConfigError> {
         let mut merged = toml::Table::new();
         let mut files = vec![file.to_owned()];
         files.extend(drop_ins(file)?);
         for file in files {
             let fault = |reason: String| ConfigError { file: file.clone(), reason };
             let text = match read_bounded(&file) {
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound && !required => continue,
                 text => text.map_err(|error| fault(error.to_string()))?,
             };
             // each file for itself first, so that a mistake is told with its place
@@ -250,6 +250,8 @@ fn level<'de, D: Deserializer<'de>>(
 pub(crate) struct Paths {
     /// The config file; its drop-ins lie in `conf.d` beside it.
     pub(crate) config: PathBuf,
+    /// Whether the config file was asked for by name, so that it has to be there.
+    pub(crate) config_required: bool,
     /// The vault's directory.
     pub(crate) state: PathBuf,
     /// The socket.
@@ -292,6 +294,7 @@ impl Paths {
             None => (under("XDG_CONFIG_HOME", ".config")?, under("XDG_DATA_HOME", ".local/share")?),
         };
         Ok(Self {
+            config_required: config.is_some(),
             config: config.unwrap_or_else(|| config_directory.join("bursar.toml")),
             state,
             socket: places.own(),
@@ -314,7 +317,7 @@ mod tests {
         for (name, text) in files {
             std::fs::write(dir.path().join(name), text).unwrap();
         }
-        Config::read(&dir.path().join("bursar.toml")).map_err(|error| error.to_string())
+        Config::read(&dir.path().join("bursar.toml"), false).map_err(|error| error.to_string())
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod wire;
 pub(crate) use http::{HttpSettings, StartError};
 pub(crate) use lifetime::{Lifetime, judge, judge_jwt};
 
+use crate::clock::Clock;
 use crate::credentials::Credentials;
 use bursar_proto::name::Qualified;
 use bursar_proto::sensitive::Sensitive;
@@ -39,6 +40,8 @@ pub(crate) struct Granted {
     pub(crate) token_type: Option<String>,
     /// Its scope as the issuer says, printable and short.
     pub(crate) scope: Option<String>,
+    /// When it was asked for: its life is counted from then.
+    pub(crate) sent_at: Timestamp,
 }
 
 /// Why an exchange brought no artifact.
@@ -77,8 +80,9 @@ pub(crate) type Outcome<'a> = Pin<Box<dyn Future<Output = Result<Granted, Failur
 
 /// Whoever makes tokens of credentials: the issuers, or a test.
 pub(crate) trait Exchange: Send + Sync {
-    /// Exchanges `credentials` once; `now` goes into the claims of a JWT.
-    fn exchange(&self, credentials: Arc<Credentials>, now: Timestamp) -> Outcome<'_>;
+    /// Exchanges `credentials` once. The clock is read when the exchange's turn has come, for the claims of a JWT
+    /// and for the beginning of the token's life.
+    fn exchange(&self, credentials: Arc<Credentials>, clock: Arc<dyn Clock>) -> Outcome<'_>;
 }
 
 /// The real issuers. Requests and signatures run on a thread of their own, so that whoever serves the socket
@@ -92,7 +96,7 @@ pub(crate) struct Issuers {
 /// One exchange on its way to the thread. At most one a secret waits here, so the queue is as short as the vault.
 struct Job {
     credentials: Arc<Credentials>,
-    now: Timestamp,
+    clock: Arc<dyn Clock>,
     outcome: oneshot::Sender<Result<Granted, Failure>>,
 }
 
@@ -128,10 +132,10 @@ impl Issuers {
 }
 
 impl Exchange for Issuers {
-    fn exchange(&self, credentials: Arc<Credentials>, now: Timestamp) -> Outcome<'_> {
+    fn exchange(&self, credentials: Arc<Credentials>, clock: Arc<dyn Clock>) -> Outcome<'_> {
         let (outcome, told) = oneshot::channel();
         let sent =
-            self.jobs.as_ref().is_some_and(|jobs| jobs.send(Job { credentials, now, outcome }).is_ok());
+            self.jobs.as_ref().is_some_and(|jobs| jobs.send(Job { credentials, clock, outcome }).is_ok());
         Box::pin(async move {
             let stopped = || Failure::new(Cause::Transient, "the exchange was cut off inside the agent");
             if !sent {
@@ -154,8 +158,10 @@ impl Drop for Issuers {
 
 async fn run(job: Job, http: Arc<http::Http>) {
     let granted = match &*job.credentials {
-        Credentials::ClientCredentialsGrant(grant) => client_credentials::exchange(grant, &http).await,
-        Credentials::Jwt(jwt) => jwt::exchange(jwt, job.now, &http).await,
+        Credentials::ClientCredentialsGrant(grant) => {
+            client_credentials::exchange(grant, &*job.clock, &http).await
+        }
+        Credentials::Jwt(jwt) => jwt::exchange(jwt, &*job.clock, &http).await,
         _ => Err(lifetime::not_exchanged()),
     };
     // whoever asked may have left; the exchange is complete all the same

@@ -89,7 +89,7 @@ fn start(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
     harden::process()?;
     let Arguments { foreground: _, socket, config } = arguments;
     let paths = Paths::find(socket, config)?;
-    let config = Config::read(&paths.config)?;
+    let config = Config::read(&paths.config, paths.config_required)?;
     tracing_subscriber::fmt()
         .with_max_level(config.log.level)
         .with_writer(std::io::stderr)

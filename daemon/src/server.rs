@@ -7,6 +7,7 @@ mod patience;
 pub(crate) mod peer;
 
 use crate::agent::Agent;
+use crate::harden;
 use crate::policy::Principal;
 use bursar_proto::error::{CallError, ErrorName};
 use peer::Caller;
@@ -20,7 +21,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Accepts connections until the daemon stops.
 pub(crate) async fn run(agent: Arc<Agent>, listener: &UnixListener) {
-    let permits = Arc::new(Semaphore::new(agent.config().socket.max_connections));
+    let permits = Arc::new(Semaphore::new(agent.config().socket.max_connections.min(harden::connections())));
     loop {
         let accepted = tokio::select! {
             () = agent.shutdown.cancelled() => return,

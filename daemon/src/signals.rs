@@ -29,10 +29,12 @@ pub(crate) fn handle(agent: Arc<Agent>) -> std::io::Result<Handle> {
 
 /// Rereads the config. One with a mistake changes nothing.
 fn reload(agent: &Agent) {
-    let loaded = Config::read(&agent.paths.config).map_err(|error| error.to_string()).and_then(|config| {
-        let issuers = Issuers::start(&config.http.settings()).map_err(|error| error.to_string())?;
-        Ok((config, issuers))
-    });
+    let loaded = Config::read(&agent.paths.config, agent.paths.config_required)
+        .map_err(|error| error.to_string())
+        .and_then(|config| {
+            let issuers = Issuers::start(&config.http.settings()).map_err(|error| error.to_string())?;
+            Ok((config, issuers))
+        });
     match loaded {
         Ok((config, issuers)) => {
             let old = agent.config();

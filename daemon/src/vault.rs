@@ -115,8 +115,13 @@ impl Place {
         directory.sync_all()
     }
 
-    fn aside(&self, why: &str, now: Timestamp) -> PathBuf {
-        self.state.join(format!("store.{why}-{}", now.seconds()))
+    /// A name for what is moved aside that nothing has yet.
+    fn aside(&self, what: &str, why: &str, now: Timestamp) -> PathBuf {
+        let name = |n: u32| match n {
+            0 => format!("{what}.{why}-{}", now.seconds()),
+            n => format!("{what}.{why}-{}-{n}", now.seconds()),
+        };
+        (0..u32::MAX).map(|n| self.state.join(name(n))).find(|path| !path.exists()).unwrap_or_default()
     }
 }
 
@@ -218,8 +223,16 @@ impl Vault {
         else {
             return Err(VaultError::Exists);
         };
-        let mut unlocked =
-            Unlocked { store, keys, root, header, manifest, catalog: Catalog::default(), snapshot_of: None };
+        let mut unlocked = Unlocked {
+            store,
+            keys,
+            root,
+            header,
+            manifest,
+            catalog: Catalog::default(),
+            snapshot_of: None,
+            spoilt: false,
+        };
         let changes = found_organization(
             &mut unlocked.catalog,
             OrganizationName::personal(),
@@ -248,6 +261,9 @@ impl Vault {
         let (manifest, mut catalog) = load(store, &keys)?;
         catalog.recover_all(now);
         let snapshot_of = self.newest_snapshot().and_then(|path| backup::generation(&path));
+        if snapshot_of > Some(manifest.generation) {
+            return Err(VaultError::Tampered("it is older than its newest snapshot"));
+        }
         if let State::Locked(store, header) =
             std::mem::replace(&mut self.state, State::Broken("unlocking".into()))
         {
@@ -259,6 +275,7 @@ impl Vault {
                 manifest,
                 catalog,
                 snapshot_of,
+                spoilt: false,
             }));
         }
         Ok(())
@@ -316,17 +333,18 @@ impl Vault {
         let fresh = new_store(&place)?;
         unlocked.rewrite(&fresh, &keys, header)?;
         drop(fresh);
-        self.exchange_stores()?;
-        remove_directory(&place.new_store())?;
+        // they open under the old key alone; a crash from here on leaves a whole vault without snapshots
         remove_directory(&place.snapshots())?;
-        let store = Store::open(&place.store())?;
-        self.state = at_rest(store)?;
-        self.unlock(root, now)
+        self.exchange_stores(&place.new_store())?;
+        self.open_anew(root, now)?;
+        tidy(remove_directory(&place.new_store()));
+        Ok(())
     }
 
-    /// Writes everything into one sealed file. Blocks; nothing may be queued.
+    /// Writes everything into one sealed file. Blocks; whoever holds the vault keeps new writes away meanwhile.
     pub(crate) fn backup(&mut self, path: &Path) -> Result<(u64, u64), VaultError> {
         let unlocked = self.unlocked()?;
+        unlocked.store.settle();
         let records = backup::write(&unlocked.store, &unlocked.header, path)?;
         Ok((records, unlocked.catalog.secrets.len() as u64))
     }
@@ -347,21 +365,23 @@ impl Vault {
         prove(&fresh, &keys, &catalog)?;
         drop(fresh);
         let held_a_vault = !matches!(self.state, State::Absent(_));
-        self.exchange_stores()?;
-        self.place.mark().map_err(|error| StoreError::Disk(error.kind().to_string()))?;
+        // what comes out of the exchange lies at its last name at once: a kill in between loses neither
+        let aside = self.place.aside("store", "replaced", now);
+        let io = |error: std::io::Error| StoreError::Disk(error.kind().to_string());
+        std::fs::rename(self.place.new_store(), &aside).map_err(io)?;
+        if self.place.snapshots().exists() {
+            let snapshots = self.place.aside("snapshots", "replaced", now);
+            std::fs::rename(self.place.snapshots(), snapshots).map_err(io)?;
+        }
+        self.place.mark().map_err(io)?;
+        self.exchange_stores(&aside)?;
+        self.open_anew(root, now)?;
         let replaced = if held_a_vault {
-            let aside = self.place.aside("replaced", now);
-            std::fs::rename(self.place.new_store(), &aside)
-                .map_err(|e| StoreError::Disk(e.kind().to_string()))?;
             Some(aside)
         } else {
-            remove_directory(&self.place.new_store())?;
+            tidy(remove_directory(&aside));
             None
         };
-        self.state = at_rest(Store::open(&self.place.store())?)?;
-        self.unlock(root, now)?;
-        // what is there now came by another way than the generations of the snapshots
-        self.unlocked()?.snapshot_of = None;
         Ok((records, catalog.secrets.len() as u64, replaced))
     }
 
@@ -373,6 +393,7 @@ impl Vault {
         if unlocked.snapshot_of == Some(generation) {
             return Ok(false);
         }
+        unlocked.store.settle();
         backup::snapshot(&unlocked.store, &unlocked.header, &directory, now.seconds(), generation)?;
         unlocked.snapshot_of = Some(generation);
         Ok(true)
@@ -383,24 +404,52 @@ impl Vault {
         backup::snapshots(&self.place.snapshots()).into_iter().next()
     }
 
-    /// Closes the present store and swaps it with the new one in one step of the file system.
-    fn exchange_stores(&mut self) -> Result<(), VaultError> {
+    /// Closes the present store and swaps it with the one at `new` in one step of the file system.
+    fn exchange_stores(&mut self, new: &Path) -> Result<(), VaultError> {
         drop(std::mem::replace(&mut self.state, State::Broken("the store is being replaced".into())));
-        let (old, new) = (self.place.store(), self.place.new_store());
+        let old = self.place.store();
         let swapped = rustix::fs::renameat_with(
             rustix::fs::CWD,
             &old,
             rustix::fs::CWD,
-            &new,
+            new,
             rustix::fs::RenameFlags::EXCHANGE,
-        )
-        .map_err(std::io::Error::from)
-        .and_then(|()| std::fs::File::open(&self.place.state)?.sync_all());
+        );
         if let Err(error) = swapped {
             self.state = at_rest(Store::open(&old)?)?;
-            return Err(StoreError::Disk(error.kind().to_string()).into());
+            return Err(StoreError::Disk(std::io::Error::from(error).kind().to_string()).into());
         }
+        tidy(std::fs::File::open(&self.place.state).and_then(|directory| directory.sync_all()));
         Ok(())
+    }
+
+    /// Opens and unlocks what lies in the place of the store now.
+    fn open_anew(&mut self, root: RootKey, now: Timestamp) -> Result<(), VaultError> {
+        self.state = at_rest(Store::open(&self.place.store())?)?;
+        self.unlock(root, now)
+    }
+
+    /// Tries again to open a store that could not be opened.
+    pub(crate) fn mend(&mut self, now: Timestamp) {
+        if matches!(self.state, State::Broken(_)) {
+            self.reopen(now);
+        }
+    }
+
+    /// Whether memory and disk may differ, because a change was begun and not written.
+    pub(crate) fn spoilt(&self) -> bool {
+        match &self.state {
+            State::Unlocked(unlocked) => unlocked.spoilt || unlocked.store.failed(),
+            State::Absent(store) | State::Locked(store, _) => store.failed(),
+            State::Broken(_) => false,
+        }
+    }
+}
+
+/// Logs what could not be tidied up after a step that counts already.
+fn tidy<E: std::fmt::Display>(result: Result<(), E>) {
+    if let Err(error) = result {
+        tracing::warn!(%error, "something was left behind");
     }
 }
 

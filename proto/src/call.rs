@@ -113,7 +113,7 @@ methods! {
     "vault.lock" VaultLock {} -> reply::Vault;
     /// Sets a new passphrase; the data keys stay.
     "vault.passphrase" VaultPassphrase {
-        /// The present passphrase; not needed where the vault has a key file that fits.
+        /// The present passphrase, where the vault has one.
         #[serde(serialize_with = "expose")]
         current: Option<Sensitive>,
         /// The new one.
@@ -295,12 +295,25 @@ impl SecretCreate {
     /// A member that is unknown or wrong.
     pub fn from_file(secret: Reference, json: &str) -> Result<Self, Invalid> {
         let fields = Fields::parse(Some(json))?;
-        fields.only(&["type", "environment", "unbound", "credentials", "exchange_policy", "expiration_date"])?;
+        fields.only(&[
+            "type",
+            "environment",
+            "unbound",
+            "credentials",
+            "exchange_policy",
+            "expiration_date",
+        ])?;
+        // null says that there is none, as answers show it; absent leaves it to the default
+        let (environment, unbound) = match fields.take("environment")? {
+            Edit::Keep => (None, fields.take("unbound")?),
+            Edit::Clear => (None, Some(true)),
+            Edit::Set(environment) => (Some(environment), fields.take("unbound")?),
+        };
         Ok(Self {
             secret,
             r#type: fields.take("type")?,
-            environment: fields.take("environment")?,
-            unbound: fields.take("unbound")?,
+            environment,
+            unbound,
             credentials: fields.take("credentials")?,
             exchange_policy: fields.take("exchange_policy")?,
             expiration_date: fields.take("expiration_date")?,

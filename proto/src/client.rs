@@ -4,7 +4,7 @@ use crate::call::Method;
 use crate::error::{CallError, ErrorName};
 use crate::frame::{Incoming, REPLY_MAX, RequestOut};
 use crate::reply::{Changed, Missed};
-use crate::socket::check_path;
+use crate::socket::{SYSTEM, check_path};
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -34,13 +34,15 @@ impl Client {
     /// Connects to the first of `candidates` that answers.
     ///
     /// # Errors
-    /// [`ErrorName::DaemonUnreachable`] with the place that was tried, or `Invalid` for a path that is too long.
+    /// [`ErrorName::DaemonUnreachable`] with the place that was tried, `Denied` where this user may not go there, or
+    /// `Invalid` for a path that is too long.
     pub fn connect(candidates: &[PathBuf]) -> Result<Self, CallError> {
         let mut last: Option<(&Path, io::Error)> = None;
         for path in candidates {
             check_path(path).map_err(|error| CallError::new(ErrorName::Invalid, error.to_string()))?;
             match UnixStream::connect(path) {
                 Ok(stream) => {
+                    check_peer(&stream, path)?;
                     return Ok(Self {
                         stream,
                         path: path.clone(),
@@ -57,6 +59,10 @@ impl Client {
             }
         }
         let reason = match last {
+            Some((path, error)) if error.kind() == io::ErrorKind::PermissionDenied => {
+                let message = format!("the agent at {} belongs to another user", path.display());
+                return Err(CallError::new(ErrorName::Denied, message));
+            }
             Some((path, error)) if error.kind() == io::ErrorKind::NotFound => {
                 format!("no agent runs: there is no socket at {}", path.display())
             }
@@ -114,8 +120,14 @@ impl Client {
         let request = RequestOut { jsonrpc: "2.0", id, method: M::NAME, params: method };
         serde_json::to_writer(&mut *line, &request).map_err(|_| unreadable())?;
         line.push(b'\n');
-        self.stream.write_all(&line).map_err(|error| self.broken(&error))?;
-        Ok(id)
+        match self.stream.write_all(&line) {
+            Ok(()) => Ok(id),
+            // who turns us away says why and closes, perhaps before we have written
+            Err(error) => match self.line().and_then(|line| parse(&self.input[line])?.error.ok_or_else(unreadable)) {
+                Ok(told) => Err(told.into()),
+                Err(_) => Err(self.broken(&error)),
+            },
+        }
     }
 
     /// Waits for the next notification, after a call of `artifact.watch`.
@@ -192,6 +204,21 @@ impl Client {
         };
         CallError::new(ErrorName::DaemonUnreachable, reason).hint("see whether it runs: bursar agent status")
     }
+}
+
+/// Makes sure that the process on the other end may be told secrets: it runs as this user or as root, or it is the
+/// system's agent, whose directory only root can make. Anybody can put a socket into a directory for all.
+fn check_peer(stream: &UnixStream, path: &Path) -> Result<(), CallError> {
+    let own = rustix::process::geteuid();
+    let trusted = match rustix::net::sockopt::socket_peercred(stream) {
+        Ok(peer) => peer.uid == own || peer.uid.is_root() || path == Path::new(SYSTEM),
+        Err(_) => false,
+    };
+    if trusted {
+        return Ok(());
+    }
+    let message = format!("the process at {} runs as another user, and is told nothing", path.display());
+    Err(CallError::new(ErrorName::Denied, message).hint("name your own agent's socket: --socket PATH"))
 }
 
 /// Makes room for `more` bytes without leaving a copy of the old ones behind.

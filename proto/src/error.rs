@@ -124,8 +124,13 @@ impl CallError {
 }
 
 impl From<Invalid> for CallError {
+    /// A reason may end with what to do: `…; hint: …`.
     fn from(invalid: Invalid) -> Self {
-        Self::new(ErrorName::Invalid, invalid.to_string())
+        let text = invalid.to_string();
+        match text.split_once("; hint: ") {
+            Some((message, hint)) => Self::new(ErrorName::Invalid, message).hint(hint),
+            None => Self::new(ErrorName::Invalid, text),
+        }
     }
 }
 

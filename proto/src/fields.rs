@@ -120,7 +120,9 @@ impl Wrong {
             Some(b'n') => "null",
             _ => "a number",
         };
-        if found == expected {
+        if expected == "a whole number" && found == "a number" {
+            Self("expected a whole number, without sign or fraction".into())
+        } else if found == expected {
             // the right kind of value, but out of its bounds
             Self(format!("expected {expected} that fits").into())
         } else {
@@ -302,7 +304,7 @@ mod tests {
     #[test]
     fn faults_name_the_field_and_never_the_value() {
         assert_eq!(refused(r#"{"ttl":"hunter2"}"#), "field ttl: expected a whole number, found a text");
-        assert_eq!(refused(r#"{"ttl":-4}"#), "field ttl: expected a whole number, found a number");
+        assert_eq!(refused(r#"{"ttl":-4}"#), "field ttl: expected a whole number, without sign or fraction");
         assert_eq!(refused(r#"{"iss":["hunter2"]}"#), "field iss: expected a text, found an array");
         assert_eq!(refused(r#"{"passwort":"hunter2"}"#), "unknown field passwort");
         assert_eq!(refused(r#"{"iss":"x","hunter2!":1}"#), "unknown field number 2");

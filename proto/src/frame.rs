@@ -16,6 +16,7 @@ pub const ID_MAX: usize = 128;
 
 /// A request, borrowed from its line.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Request<'a> {
     /// Must be `2.0`.
     #[serde(borrow)]

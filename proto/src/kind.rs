@@ -110,6 +110,18 @@ words! {
 }
 
 words! {
+    /// What the failure of the last exchange means for further attempts.
+    FailureCause {
+        /// The issuer did not answer, or is out of order; that says nothing of the credentials.
+        Unreachable = "unreachable",
+        /// The issuer refused, perhaps for now.
+        Transient = "transient",
+        /// The same request will be refused again.
+        Permanent = "permanent",
+    }
+}
+
+words! {
     /// Which lifetimes an exchange accepts (client credentials and jwt).
     ExchangePolicy {
         /// More than eight hours, and an offset that leaves four.

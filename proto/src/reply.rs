@@ -1,6 +1,8 @@
 //! What methods answer. Every attribute is present in JSON, null where empty.
 
-use crate::kind::{Change, ExchangePolicy, RefreshStatus, SecretType, Stage, Status, VaultState};
+use crate::kind::{
+    Change, ExchangePolicy, FailureCause, RefreshStatus, SecretType, Stage, Status, VaultState,
+};
 use crate::name::{OrganizationName, Qualified};
 use crate::sensitive::Sensitive;
 use crate::time::Timestamp;
@@ -127,6 +129,8 @@ pub struct Secret {
     pub status: Status,
     /// Why it failed, and what to do.
     pub status_details: Option<String>,
+    /// What the failure of the last exchange or refresh means; null after a success.
+    pub failure: Option<FailureCause>,
     /// False while deactivated.
     pub active: bool,
     /// When it was made.

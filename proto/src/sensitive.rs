@@ -148,7 +148,8 @@ mod tests {
 
     #[test]
     fn an_indented_file_becomes_one_line_and_texts_keep_their_blanks() {
-        let json = SensitiveJson::new("{\n  \"a b\": [1,\t2],\r\n  \"c\": \"x \\\" y\\\\\"\n}\n".into()).unwrap();
+        let json =
+            SensitiveJson::new("{\n  \"a b\": [1,\t2],\r\n  \"c\": \"x \\\" y\\\\\"\n}\n".into()).unwrap();
         assert_eq!(json.expose(), r#"{"a b":[1,2],"c":"x \" y\\"}"#);
     }
 

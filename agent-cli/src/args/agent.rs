@@ -1,6 +1,7 @@
 //! `bursar agent …`
 
-use clap::{Subcommand, ValueEnum};
+use crate::output::shell::Syntax;
+use clap::Subcommand;
 
 #[derive(clap::Args)]
 pub(crate) struct Agent {
@@ -31,11 +32,4 @@ pub(crate) struct Env {
     /// Whose syntax
     #[arg(long, value_enum, default_value = "sh")]
     pub(crate) shell: Syntax,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Syntax {
-    Sh,
-    Fish,
-    Csh,
 }

@@ -15,7 +15,7 @@ pub(crate) struct Get {
     #[arg(long, value_name = "NAME")]
     pub(crate) field: Option<String>,
     /// How long it must still be valid: 90s, 10m, 4h
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, allow_hyphen_values = true)]
     pub(crate) min_validity: Option<u64>,
     /// Write to this file (0600, by rename) instead of standard output
     #[arg(long, value_name = "FILE")]
@@ -27,7 +27,7 @@ pub(crate) struct Wait {
     /// The secret: NAME or ORGANIZATION/NAME
     pub(crate) secret: Reference,
     /// Wait no longer than this: 30s, 5m
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, allow_hyphen_values = true)]
     pub(crate) timeout: Option<u64>,
 }
 

@@ -2,6 +2,7 @@
 //!
 //! A sensitive field, and a certificate, is given as a file; no flag takes a sensitive value.
 
+use super::NOT_YET;
 use bursar_proto::kind::{Field, SecretType, Shape};
 use bursar_proto::time::parse_duration;
 use clap::builder::ValueParser;
@@ -9,11 +10,14 @@ use clap::{Arg, ArgAction, ArgMatches, FromArgMatches};
 use std::path::PathBuf;
 
 /// The flag that gives the entries of a key-value secret one by one.
-const ENTRY: &str = "entry";
+pub(crate) const ENTRY: &str = "entry";
 
-/// What the flags said, in the order of the table.
+/// What stands above the flags of fields.
+const HEADING: &str = "Fields [of these types]";
+
+/// What the flags said, in the order of the table. For a `NEW` secret the help says which fields are required.
 #[derive(Debug, Default)]
-pub(crate) struct FieldFlags {
+pub(crate) struct FieldFlags<const NEW: bool> {
     pub(crate) given: Vec<(&'static Field, Given)>,
 }
 
@@ -61,10 +65,10 @@ fn table() -> Vec<(&'static Field, Vec<SecretType>)> {
     table
 }
 
-impl clap::Args for FieldFlags {
+impl<const NEW: bool> clap::Args for FieldFlags<NEW> {
     fn augment_args(mut command: clap::Command) -> clap::Command {
         for (field, kinds) in table() {
-            command = command.arg(argument(field, &kinds));
+            command = command.arg(argument(field, &kinds, NEW));
             if field.name == "entries" {
                 command = command.arg(
                     Arg::new(ENTRY)
@@ -73,8 +77,10 @@ impl clap::Args for FieldFlags {
                         .action(ArgAction::Append)
                         .value_parser(ValueParser::new(name_and_value))
                         .conflicts_with("from_file")
-                        .help_heading("Fields")
-                        .help("one entry, its value read from a file, - for standard input; may be repeated"),
+                        .help_heading(HEADING)
+                        .help(
+                            "one entry, its value read from a file, - for standard input; may be repeated [key-value]",
+                        ),
                 );
             }
         }
@@ -85,27 +91,48 @@ impl clap::Args for FieldFlags {
     }
 }
 
-fn argument(field: &'static Field, kinds: &[SecretType]) -> Arg {
-    let kinds: Vec<_> = kinds.iter().map(|kind| kind.as_str()).collect();
+/// The types that take a field; for a new secret, with those that require it.
+fn takers(field: &Field, kinds: &[SecretType], new: bool) -> String {
+    let required = |kind: &SecretType| {
+        new && kind.fields().iter().any(|known| known.name == field.name && known.required)
+    };
+    let shown = kinds.iter().filter(|kind| **kind != NOT_YET);
+    let words = shown.map(|kind| if required(kind) { format!("{kind}: required") } else { kind.to_string() });
+    words.collect::<Vec<_>>().join(", ")
+}
+
+/// What a field means; a duration's flag takes units, where JSON takes seconds alone.
+fn meaning(field: &Field) -> String {
+    match field.shape {
+        Shape::Seconds => field.help.replace("how many seconds", "how long").replace(", in seconds", ""),
+        _ => field.help.to_owned(),
+    }
+}
+
+fn argument(field: &'static Field, kinds: &[SecretType], new: bool) -> Arg {
     let more = match field.shape {
         _ if field.name == "entries" => "; lines NAME=VALUE, or a JSON object; - for standard input",
         _ if askable(field) => "; - for standard input; asked for on a terminal",
         _ if by_file(field) => "; - for standard input",
         Shape::Texts | Shape::List => "; may be repeated",
-        Shape::Seconds => "; or 10m, 4h",
+        Shape::Seconds => ": 3600, 10m or 4h",
         _ => "",
     };
     let argument = Arg::new(flag(field))
         .long(flag(field))
-        .help(format!("{}{more} [{}]", field.help, kinds.join(", ")))
-        .help_heading("Fields")
+        .help(format!("{}{more} [{}]", meaning(field), takers(field, kinds, new)))
+        .help_heading(HEADING)
         .conflicts_with("from_file");
     if by_file(field) {
         return argument.value_name("FILE").value_parser(ValueParser::path_buf());
     }
     match field.shape {
         Shape::Text => argument.value_name("TEXT"),
-        Shape::Seconds => argument.value_name("DURATION").value_parser(ValueParser::new(parse_duration)),
+        Shape::Seconds => argument
+            .value_name("DURATION")
+            .value_parser(ValueParser::new(parse_duration))
+            // or a negative one would be taken for a flag that does not exist
+            .allow_hyphen_values(true),
         Shape::Texts => argument
             .value_name("NAME=VALUE")
             .action(ArgAction::Append)
@@ -115,7 +142,7 @@ fn argument(field: &'static Field, kinds: &[SecretType]) -> Arg {
     }
 }
 
-impl FromArgMatches for FieldFlags {
+impl<const NEW: bool> FromArgMatches for FieldFlags<NEW> {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let mut given = Vec::new();
         for (field, _) in table() {
@@ -208,6 +235,19 @@ mod tests {
                 "ttl Seconds(7200)",
             ]
         );
+    }
+
+    #[test]
+    fn help_says_who_takes_a_field_and_who_needs_it() {
+        let help = |name: &str, new: bool| {
+            let (field, kinds) = table().into_iter().find(|(field, _)| field.name == name).unwrap();
+            argument(field, &kinds, new).get_help().unwrap().to_string()
+        };
+        assert!(help("token_url", true).ends_with("[oauth2-client_credentials: required, oauth2-jwt]"));
+        assert!(help("token_url", false).ends_with("[oauth2-client_credentials, oauth2-jwt]"));
+        assert_eq!(help("ttl", true), "the lifetime of the jwt: 3600, 10m or 4h [oauth2-jwt: required]");
+        assert!(help("refresh_offset", true).starts_with("how long before it expires"));
+        assert!(help("scopes", true).ends_with("[client-credentials]"));
     }
 
     #[test]

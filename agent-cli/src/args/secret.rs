@@ -64,7 +64,7 @@ pub(crate) struct Named {
 #[derive(clap::Args)]
 pub(crate) struct Following {
     /// Follow the exchange to its end; the default on a terminal
-    #[arg(long, overrides_with = "no_wait")]
+    #[arg(long, conflicts_with = "no_wait")]
     pub(crate) wait: bool,
     /// Answer at once, with status pending
     #[arg(long)]
@@ -97,7 +97,7 @@ pub(crate) struct Create {
     #[command(flatten)]
     pub(crate) following: Following,
     #[command(flatten)]
-    pub(crate) fields: FieldFlags,
+    pub(crate) fields: FieldFlags<true>,
 }
 
 #[derive(clap::Args)]
@@ -123,7 +123,7 @@ pub(crate) struct Edit {
     #[command(flatten)]
     pub(crate) following: Following,
     #[command(flatten)]
-    pub(crate) fields: FieldFlags,
+    pub(crate) fields: FieldFlags<false>,
 }
 
 #[derive(clap::Args)]

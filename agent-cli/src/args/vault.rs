@@ -5,17 +5,20 @@ use std::path::PathBuf;
 
 #[derive(clap::Args)]
 pub(crate) struct Init {
-    #[command(flatten)]
-    pub(crate) key: Key,
-}
-
-// What opens a vault.
-#[derive(clap::Args)]
-pub(crate) struct Key {
     /// Read the passphrase from this file, - for standard input
     #[arg(long, value_name = "FILE", conflicts_with = "key_file")]
     pub(crate) passphrase_file: Option<PathBuf>,
-    /// Use this key file, and nobody need be asked; init makes it if it is absent
+    /// Use this key file, made if it is absent; the agent then opens the vault by itself
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key_file: Option<PathBuf>,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Unlock {
+    /// Read the passphrase from this file, - for standard input
+    #[arg(long, value_name = "FILE", conflicts_with = "key_file")]
+    pub(crate) passphrase_file: Option<PathBuf>,
+    /// Open it with this key file; needed only where it is not the one that the vault remembers
     #[arg(long, value_name = "FILE")]
     pub(crate) key_file: Option<PathBuf>,
 }
@@ -41,14 +44,21 @@ pub(crate) struct Rekey {
 pub(crate) struct Backup {
     /// The file to write (0600, by rename)
     pub(crate) file: PathBuf,
+    /// Write over a file that is there, without asking
+    #[arg(long)]
+    pub(crate) yes: bool,
 }
 
 #[derive(clap::Args)]
 pub(crate) struct Restore {
     /// The backup
     pub(crate) file: PathBuf,
-    #[command(flatten)]
-    pub(crate) key: Key,
+    /// Read the backup's passphrase from this file, - for standard input
+    #[arg(long, value_name = "FILE", conflicts_with = "key_file")]
+    pub(crate) passphrase_file: Option<PathBuf>,
+    /// Open the backup with this key file; needed only where it is not the one that the backup remembers
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key_file: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) confirmation: Confirmation,
 }

@@ -1,12 +1,14 @@
 //! `bursar agent …`
 
 use crate::agent::{await_end, connect_or_start};
-use crate::args::agent::{Syntax, Verb};
+use crate::args::agent::Verb;
 use crate::file::absolute_text;
+use crate::output::shell::{Syntax, assignment};
 use crate::output::text::{cell, now, record, time};
 use crate::session::Session;
 use crate::stop::Stop;
 use bursar_proto::call::{AgentStatus, AgentStop};
+use bursar_proto::error::CallError;
 use bursar_proto::reply;
 use serde::Serialize;
 
@@ -29,6 +31,7 @@ fn start(session: &Session) -> Result<(), Stop> {
         #[serde(flatten)]
         status: reply::AgentStatus,
     }
+    session.warn_of_two_homes();
     let (mut client, started) = connect_or_start(session)?;
     let reply = Started { started, status: client.call(&AgentStatus {})? };
     session.printer.reply(&reply, |_| {
@@ -38,7 +41,9 @@ fn start(session: &Session) -> Result<(), Stop> {
 }
 
 fn stop(session: &Session) -> Result<(), Stop> {
-    let reply = session.ask(&AgentStop {})?;
+    // whoever stops it wants no hint to start it
+    let mut client = session.connect().map_err(|error| CallError { hint: None, ..error })?;
+    let reply = client.call(&AgentStop {})?;
     await_end(session)?;
     session.printer.reply(&reply, |_| "the agent has stopped\n".to_owned())
 }
@@ -51,6 +56,7 @@ fn describe(status: &reply::AgentStatus) -> String {
         ("socket", Some(status.socket.clone())),
         ("started", Some(time(status.started_at, now))),
         ("vault", Some(status.vault.to_string())),
+        ("vault lies in", Some(status.state.clone())),
         ("store", Some(status.store.clone())),
         ("secrets", Some(cell(status.secrets))),
         ("failing", Some(cell(status.failing))),
@@ -63,34 +69,17 @@ fn environment(session: &Session, syntax: Syntax) -> Result<(), Stop> {
     struct Environment {
         #[serde(rename = "BURSAR_SOCK")]
         socket: String,
+        /// Where a program that starts the agent finds the same one.
+        #[serde(rename = "BURSAR_HOME")]
+        home: Option<String>,
     }
     let candidates = session.places.candidates();
     let there = candidates.into_iter().find(|path| path.exists());
-    let reply = Environment { socket: absolute_text(&there.unwrap_or_else(|| session.places.own()))? };
-    session.printer.reply(&reply, |_| assignment(syntax, &reply.socket))
-}
-
-fn assignment(syntax: Syntax, socket: &str) -> String {
-    match syntax {
-        Syntax::Sh => format!("export BURSAR_SOCK='{}'\n", socket.replace('\'', r"'\''")),
-        Syntax::Fish => {
-            format!("set -gx BURSAR_SOCK '{}'\n", socket.replace('\\', r"\\").replace('\'', r"\'"))
-        }
-        // in single quotes csh still expands history
-        Syntax::Csh => {
-            format!("setenv BURSAR_SOCK '{}'\n", socket.replace('\'', r"'\''").replace('!', r"\!"))
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_shell_reads_the_path_as_it_is() {
-        assert_eq!(assignment(Syntax::Sh, "/a b/it's"), "export BURSAR_SOCK='/a b/it'\\''s'\n");
-        assert_eq!(assignment(Syntax::Fish, "/it's\\"), "set -gx BURSAR_SOCK '/it\\'s\\\\'\n");
-        assert_eq!(assignment(Syntax::Csh, "/a!b"), "setenv BURSAR_SOCK '/a\\!b'\n");
-    }
+    let socket = absolute_text(&there.unwrap_or_else(|| session.places.own()))?;
+    let home = session.surroundings.home.as_ref().map(|home| absolute_text(home.as_ref())).transpose()?;
+    let reply = Environment { socket, home };
+    session.printer.reply(&reply, |_| {
+        let home = reply.home.as_ref().map(|home| assignment(syntax, "BURSAR_HOME", home));
+        assignment(syntax, "BURSAR_SOCK", &reply.socket) + &home.unwrap_or_default()
+    })
 }

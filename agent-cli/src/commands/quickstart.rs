@@ -2,6 +2,7 @@
 
 use crate::agent::connect_or_start;
 use crate::file::{absolute_text, create_private_dir};
+use crate::output::shell::{Syntax, assignment, word};
 use crate::output::text::record;
 use crate::session::Session;
 use crate::stop::Stop;
@@ -37,6 +38,7 @@ struct Done {
 }
 
 pub(crate) fn run(session: &Session) -> Result<(), Stop> {
+    session.warn_of_two_homes();
     let (mut client, started) = connect_or_start(session)?;
     let status = client.call(&AgentStatus {})?;
     let key_file = open_vault(session, &mut client, status.vault)?;
@@ -45,7 +47,7 @@ pub(crate) fn run(session: &Session) -> Result<(), Stop> {
     let length = artifact.value.as_ref().map_or(0, |value| value.expose().len());
     let vault_created = status.vault == VaultState::Absent;
     let done = Done { socket: status.socket, started, vault_created, key_file, secret, secret_created };
-    session.printer.reply(&done, |_| describe(&done, length))
+    session.printer.reply(&done, |_| describe(&done, length) + &next(session, &done.secret))
 }
 
 /// Brings the vault to unlocked; answers the key file that was used.
@@ -109,16 +111,33 @@ fn describe(done: &Done, length: usize) -> String {
     let key = done.key_file.as_ref().map_or_else(String::new, |file| format!("opened by {file}"));
     let vault = if key.is_empty() { "unlocked".to_owned() } else { key };
     let secret = done.secret.to_string();
-    let record = record(&[
+    record(&[
         ("agent", Some(format!("{} ({})", done.socket, if done.started { "started" } else { "ran" }))),
         ("vault", made(done.vault_created, &vault)),
         ("secret", made(done.secret_created, &secret)),
         ("artifact", Some(format!("{length} characters were handed out"))),
-    ]);
-    format!(
-        "{record}\nnext:\n  bursar get {secret}\n  bursar secret create my-token --type token --token-file -\n  \
-         bursar secret list\n"
-    )
+    ])
+}
+
+/// Commands to go on with, as they would have to be typed in this shell.
+fn next(session: &Session, secret: &Qualified) -> String {
+    let mut text = String::from("\nnext:\n");
+    if let Some(home) = session.surroundings.home.as_ref().and_then(|home| absolute_text(home.as_ref()).ok())
+    {
+        text += "  ";
+        text += &assignment(Syntax::Sh, "BURSAR_HOME", &home);
+    }
+    let program = word(&session.program);
+    for command in [
+        &format!("get {secret}"),
+        "secret create my-token --type token --token-file -",
+        "secret list",
+        "agent stop",
+    ] {
+        // writing to a text cannot fail
+        let _ = writeln!(text, "  {program} {command}");
+    }
+    text
 }
 
 #[cfg(test)]

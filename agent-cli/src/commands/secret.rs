@@ -105,9 +105,12 @@ fn follow(session: &Session, client: &mut Client, secret: Secret, following: &Fo
     outcome(session, &ended)
 }
 
-/// Shows a secret whose exchange was followed; one that did not succeed is an error.
+/// Shows a secret whose exchange was followed; one that did not succeed is an error, which says the hint.
 pub(super) fn outcome(session: &Session, secret: &Secret) -> Result<(), Stop> {
-    print(session, secret)?;
+    session.printer.reply(secret, |_| {
+        let status_details = secret.status_details.as_deref().map(|details| split(details).0.to_owned());
+        show::secret(&Secret { status_details, ..secret.clone() })
+    })?;
     match verdict(secret) {
         None => Ok(()),
         Some(error) => Err(error.into()),
@@ -115,13 +118,17 @@ pub(super) fn outcome(session: &Session, secret: &Secret) -> Result<(), Stop> {
 }
 
 fn verdict(secret: &Secret) -> Option<CallError> {
-    let details = || secret.status_details.clone().unwrap_or_else(|| "no reason was given".to_owned());
     match secret.status {
         Status::Succeeded => None,
         Status::Failed => {
-            let message = format!("the exchange of {} failed: {}", secret.name, details());
-            let hint =
-                format!("mend it with bursar secret edit, or try anew: bursar secret retry {}", secret.name);
+            let name = &secret.name;
+            let (reason, hint) = split(secret.status_details.as_deref().unwrap_or("no reason was given"));
+            let message = format!("the exchange of {name} failed: {reason}");
+            let hint = match hint {
+                Some(hint) if hint.contains("bursar ") => hint.to_owned(),
+                Some(hint) => format!("{hint}; then: bursar secret retry {name}"),
+                None => format!("try it anew: bursar secret retry {name}"),
+            };
             Some(CallError::new(ErrorName::Failed, message).hint(hint))
         }
         Status::Pending => {
@@ -136,6 +143,11 @@ fn verdict(secret: &Secret) -> Option<CallError> {
             })
         }
     }
+}
+
+/// The details of a failure end with what to do about it.
+fn split(details: &str) -> (&str, Option<&str>) {
+    details.split_once("; hint: ").map_or((details, None), |(reason, hint)| (reason, Some(hint)))
 }
 
 fn print(session: &Session, secret: &Secret) -> Result<(), Stop> {
@@ -159,7 +171,27 @@ mod tests {
         let failed = verdict(&secret("failed", Some("invalid_client, http 401"))).unwrap();
         assert_eq!(failed.name.exit_code(), 7);
         assert_eq!(failed.message, "the exchange of acme/x failed: invalid_client, http 401");
+        assert_eq!(failed.hint.unwrap(), "try it anew: bursar secret retry acme/x");
         assert_eq!(verdict(&secret("manual_authorization", None)).unwrap().name.exit_code(), 6);
         assert_eq!(verdict(&secret("pending", None)).unwrap().name.exit_code(), 7);
+    }
+
+    #[test]
+    fn a_failure_has_one_hint() {
+        let said = |details| {
+            let failed = verdict(&secret("failed", Some(details))).unwrap();
+            (failed.message, failed.hint.unwrap())
+        };
+        assert_eq!(
+            said("refused (HTTP 401); hint: check client_id"),
+            (
+                "the exchange of acme/x failed: refused (HTTP 401)".into(),
+                "check client_id; then: bursar secret retry acme/x".into()
+            )
+        );
+        assert_eq!(
+            said("too short; hint: mend it: bursar secret edit acme/x").1,
+            "mend it: bursar secret edit acme/x"
+        );
     }
 }

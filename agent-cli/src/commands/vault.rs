@@ -1,8 +1,8 @@
 //! The verbs of the vault: `init`, `unlock`, `lock`, `passphrase`, `rekey`, `backup`, `restore`.
 
 use crate::agent::connect_or_start;
-use crate::args::vault::{Backup, Key, Passphrase, Rekey, Restore};
-use crate::file::absolute_text;
+use crate::args::vault::{Backup, Init, Passphrase, Rekey, Restore, Unlock};
+use crate::file::{absolute_text, check_readable};
 use crate::output::text::{record, yes_no};
 use crate::session::Session;
 use crate::stop::Stop;
@@ -15,17 +15,21 @@ use bursar_proto::error::{CallError, ErrorName};
 use bursar_proto::kind::VaultState;
 use bursar_proto::reply;
 use bursar_proto::sensitive::Sensitive;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use zeroize::Zeroizing;
 
-pub(crate) fn init(session: &Session, key: &Key) -> Result<(), Stop> {
-    let asks = key.passphrase_file.is_none() && key.key_file.is_none();
+pub(crate) fn init(session: &Session, init: &Init) -> Result<(), Stop> {
+    let asks = init.passphrase_file.is_none() && init.key_file.is_none();
     if asks && !session.input.interactive() {
         return Err(Stop::usage("no passphrase, and no terminal to ask on")
             .hint("use --key-file FILE, or --passphrase-file FILE"));
     }
-    let mut passphrase = read_passphrase(session, key.passphrase_file.as_deref())?;
-    let key_file = key_path(key)?;
+    let mut passphrase = match &init.passphrase_file {
+        Some(file) => Some(sensitive(session.input.new_passphrase(Some(file))?)),
+        None => None,
+    };
+    let key_file = key_path(init.key_file.as_deref())?;
+    session.warn_of_two_homes();
     let (mut client, started) = connect_or_start(session)?;
     if started {
         session.printer.note("the agent was started");
@@ -36,15 +40,15 @@ pub(crate) fn init(session: &Session, key: &Key) -> Result<(), Stop> {
             let error = CallError::new(ErrorName::Conflict, "there is a vault already");
             return Err(error.hint("open it: bursar unlock").into());
         }
-        passphrase = Some(sensitive(session.input.new_passphrase()?));
+        passphrase = Some(sensitive(session.input.new_passphrase(None)?));
     }
     let vault = client.call(&VaultInit { passphrase, key_file })?;
     print_vault(session, &vault)
 }
 
-pub(crate) fn unlock(session: &Session, key: &Key) -> Result<(), Stop> {
-    let key_file = key_path(key)?;
-    let passphrase = read_passphrase(session, key.passphrase_file.as_deref())?;
+pub(crate) fn unlock(session: &Session, unlock: &Unlock) -> Result<(), Stop> {
+    let key_file = key_path(unlock.key_file.as_deref())?;
+    let passphrase = read_passphrase(session, unlock.passphrase_file.as_deref())?;
     let mut client = session.connect()?;
     let on: &[_] = if key_file.is_none() { &[ErrorName::WrongKey, ErrorName::Invalid] } else { &[] };
     let vault = ask_if_needed(session, &mut client, passphrase, on, |passphrase| VaultUnlock {
@@ -68,15 +72,12 @@ pub(crate) fn passphrase(session: &Session, passphrase: &Passphrase) -> Result<(
     let current = match current_file {
         Some(file) => Some(session.input.value(file)?),
         None if session.input.interactive() => {
-            Some(session.input.prompt("present passphrase (empty if a key file opens the vault)")?)
+            Some(session.input.prompt("present passphrase, empty if there is none")?)
                 .filter(|typed| !typed.is_empty())
         }
         None => None,
     };
-    let new = match new_file {
-        Some(file) => session.input.value(file)?,
-        None => session.input.new_passphrase()?,
-    };
+    let new = session.input.new_passphrase(new_file.as_deref())?;
     let vault = session.ask(&VaultPassphrase { current: current.map(sensitive), new: sensitive(new) })?;
     print_vault(session, &vault)
 }
@@ -92,14 +93,19 @@ pub(crate) fn rekey(session: &Session, rekey: &Rekey) -> Result<(), Stop> {
 }
 
 pub(crate) fn backup(session: &Session, backup: &Backup) -> Result<(), Stop> {
-    let reply = session.ask(&VaultBackup { file: absolute_text(&backup.file)? })?;
+    let file = absolute_text(&backup.file)?;
+    if backup.file.exists() {
+        session.input.confirm(&format!("writing over {file}"), "overwrite", backup.yes)?;
+    }
+    let reply = session.ask(&VaultBackup { file })?;
     print_backup(session, &reply)
 }
 
 pub(crate) fn restore(session: &Session, restore: &Restore) -> Result<(), Stop> {
     let file = absolute_text(&restore.file)?;
-    let key_file = key_path(&restore.key)?;
-    let passphrase = read_passphrase(session, restore.key.passphrase_file.as_deref())?;
+    check_readable(&restore.file)?;
+    let key_file = key_path(restore.key_file.as_deref())?;
+    let passphrase = read_passphrase(session, restore.passphrase_file.as_deref())?;
     let (mut client, _) = connect_or_start(session)?;
     if client.call(&AgentStatus {})?.vault != VaultState::Absent {
         session.input.confirm(
@@ -128,7 +134,11 @@ fn ask_if_needed<M: Method>(
     method: impl Fn(Option<Sensitive>) -> M,
 ) -> Result<M::Reply, Stop> {
     let may_ask = passphrase.is_none() && session.input.interactive();
+    let unasked = passphrase.is_none() && !may_ask;
     match client.call(&method(passphrase)) {
+        Err(error) if unasked && wants_passphrase(&error) => {
+            Err(Stop::usage("no passphrase, and no terminal to ask on").hint("use --passphrase-file FILE"))
+        }
         Err(error) if may_ask && on.contains(&error.name) => {
             let typed = session.input.prompt("passphrase")?;
             // the connection may have been idle for too long while a person typed
@@ -138,8 +148,18 @@ fn ask_if_needed<M: Method>(
     }
 }
 
-fn key_path(key: &Key) -> Result<Option<String>, Stop> {
-    key.key_file.as_ref().map(|path: &PathBuf| absolute_text(path)).transpose()
+/// Whether nothing but a passphrase was missing: the words of the daemon for a vault that no key file opens, and for
+/// one whose present passphrase must be proven.
+fn wants_passphrase(error: &CallError) -> bool {
+    match error.name {
+        ErrorName::WrongKey => error.message == "this vault has no key file",
+        ErrorName::Invalid => error.message == "the present passphrase is required",
+        _ => false,
+    }
+}
+
+fn key_path(file: Option<&Path>) -> Result<Option<String>, Stop> {
+    file.map(absolute_text).transpose()
 }
 
 fn read_passphrase(session: &Session, file: Option<&Path>) -> Result<Option<Sensitive>, Stop> {

@@ -146,9 +146,10 @@ fn judge(secret: &Secret, saved: Option<&Saved>, need: i64, may_wait: bool, now:
         return Verdict::Refuse;
     }
     if saved.is_some_and(|saved| left(saved, now) >= need) {
-        return Verdict::Serve;
+        // no exchange makes the secret itself last longer
+        return if outlives(secret, need, now) { Verdict::Serve } else { Verdict::Refuse };
     }
-    if !may_wait || lifetime(secret).is_some_and(|lifetime| need > lifetime) {
+    if !may_wait || !outlives(secret, need, now) || lifetime(secret).is_some_and(|lifetime| need > lifetime) {
         return Verdict::Refuse;
     }
     match secret.status {
@@ -161,6 +162,11 @@ fn judge(secret: &Secret, saved: Option<&Saved>, need: i64, may_wait: bool, now:
 /// How many seconds an artifact is still valid.
 fn left(saved: &Saved, now: Timestamp) -> i64 {
     saved.expires_at.map_or(i64::MAX, |expires_at| expires_at.since(now))
+}
+
+/// Whether the secret's own date leaves as much as is needed.
+fn outlives(secret: &Secret, need: i64, now: Timestamp) -> bool {
+    secret.expiration_date.is_none_or(|date| date.since(now) >= need)
 }
 
 /// How long the last artifact lived, in seconds.
@@ -180,8 +186,12 @@ fn refusal(secret: &Secret, saved: Option<&Saved>, need: i64, now: Timestamp) ->
         return refuse(ErrorName::Unbound, format!("{full} is bound to no environment"), hint);
     }
     if let Some(date) = secret.expiration_date.filter(|_| secret.ended(now)) {
-        let hint = format!("give it new credentials: bursar secret edit {full}");
+        let hint = format!("give it a later date: bursar secret edit {full} --expiration-date DATE");
         return refuse(ErrorName::Expired, format!("{full} expired at {date}"), hint);
+    }
+    if let Some(date) = secret.expiration_date.filter(|_| !outlives(secret, need, now)) {
+        let message = format!("{full} ends at {date}, and {} were asked for", in_words(need));
+        return refuse(ErrorName::ValidityTooLong, message, "ask for less: --min-validity".into());
     }
     if let Some(lifetime) = lifetime(secret).filter(|lifetime| need > *lifetime) {
         let message =

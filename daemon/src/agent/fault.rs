@@ -2,9 +2,9 @@
 
 use crate::exchange::Cause;
 use crate::policy::Denied;
-use crate::vault::catalog::Secret;
 use crate::vault::VaultError;
 use crate::vault::backup::BackupError;
+use crate::vault::catalog::Secret;
 use crate::vault::header::HeaderError;
 use crate::vault::store::StoreError;
 use bursar_proto::error::{CallError, ErrorName};
@@ -25,7 +25,10 @@ impl From<VaultError> for CallError {
             VaultError::Backup(BackupError::File(std::io::ErrorKind::NotFound)) => {
                 Self::new(ErrorName::NotFound, message)
             }
-            VaultError::Backup(_) => Self::new(ErrorName::Invalid, message),
+            VaultError::Backup(BackupError::Damaged(_)) => Self::new(ErrorName::Invalid, message),
+            VaultError::Backup(BackupError::File(_)) => {
+                Self::new(ErrorName::StoreFailed, message).hint("see to the disk and try again")
+            }
             VaultError::Crypto(_) => Self::new(ErrorName::Internal, message),
         }
     }
@@ -41,7 +44,7 @@ impl From<HeaderError> for CallError {
             HeaderError::NotEnrolled(_) => {
                 Self::new(ErrorName::WrongKey, message).hint("open it by its passphrase: bursar unlock")
             }
-            HeaderError::KeyFile { .. } | HeaderError::PassphraseLength => {
+            HeaderError::KeyFile { .. } | HeaderError::PassphraseLength | HeaderError::TooLong => {
                 Self::new(ErrorName::Invalid, message)
             }
             HeaderError::Damaged | HeaderError::Newer => Self::new(ErrorName::StoreFailed, message)

@@ -24,6 +24,10 @@ use std::fmt::Write as _;
 use std::sync::{Arc, PoisonError};
 use view::view;
 
+/// How many exchanges a waiting caller sees end without an outcome (the vault was locked meanwhile, the disk was
+/// full) before it is told so.
+const LANDINGS: u32 = 3;
+
 impl Agent {
     pub(super) async fn secret_create(
         self: &Arc<Self>,
@@ -62,7 +66,7 @@ impl Agent {
             Ok((renewed(catalog, id, Some(&credentials), &credentials, now), ()))
         })
         .await?;
-        self.exchange_soon(&id, Happened::Created)
+        self.exchange_soon(&id, Some(Happened::Created))
     }
 
     pub(super) async fn secret_edit(self: &Arc<Self>, call: SecretEdit) -> Result<reply::Secret, CallError> {
@@ -124,7 +128,7 @@ impl Agent {
             Ok((renewed(catalog, id, Some(&credentials), &credentials, now), ()))
         })
         .await?;
-        self.exchange_soon(&id, Happened::Edited)
+        self.exchange_soon(&id, Some(Happened::Edited))
     }
 
     pub(super) async fn secret_bind(self: &Arc<Self>, call: SecretBind) -> Result<reply::Secret, CallError> {
@@ -149,7 +153,7 @@ impl Agent {
             Ok((renewed(catalog, id, None, &credentials, now), ()))
         })
         .await?;
-        self.exchange_soon(&id, Happened::Bound)
+        self.exchange_soon(&id, Some(Happened::Bound))
     }
 
     pub(super) async fn secret_retry(
@@ -166,7 +170,7 @@ impl Agent {
             Ok((renewed(catalog, id, None, &credentials, now), ()))
         })
         .await?;
-        self.exchange_soon(&id, Happened::Edited)
+        self.exchange_soon(&id, None)
     }
 
     pub(super) async fn secret_test(
@@ -175,7 +179,7 @@ impl Agent {
     ) -> Result<reply::ExchangeTest, CallError> {
         let name = self.resolve(secret);
         let (id, credentials) = self.stored(&name)?;
-        let (policy, flight) = {
+        let policy = {
             let mut vault = self.vault();
             let unlocked = vault.unlocked()?;
             let secret = named(&unlocked.catalog, &id)?;
@@ -196,18 +200,16 @@ impl Agent {
                 )
                 .hint(format!("see why: bursar secret show {name}")));
             }
-            (secret.policy.unwrap_or(ExchangePolicy::Standard), self.flights.under_way(&id))
+            secret.policy.unwrap_or(ExchangePolicy::Standard)
         };
-        // one exchange at a time: what is under way comes first
-        if let Some(flight) = flight {
-            flight.landed().await;
-        }
+        let turn = self.flights.turn(id).await;
         let credentials = Arc::new(credentials);
         let granted =
-            self.issuers().exchange(credentials.clone(), self.clock.now()).await.and_then(|granted| {
+            self.issuers().exchange(credentials.clone(), self.clock.clone()).await.and_then(|granted| {
                 crate::exchange::judge(&credentials, policy, granted.expires_in)?;
                 Ok(granted)
             });
+        drop(turn);
         let granted = match granted {
             Ok(granted) => granted,
             Err(failure) => {
@@ -234,7 +236,7 @@ impl Agent {
 
     pub(super) async fn secret_wait(self: &Arc<Self>, secret: Reference) -> Result<reply::Secret, CallError> {
         let name = self.resolve(secret);
-        loop {
+        for _ in 0..LANDINGS {
             let flight = {
                 let mut vault = self.vault();
                 let unlocked = vault.unlocked()?;
@@ -247,6 +249,11 @@ impl Agent {
             };
             flight.landed().await;
         }
+        Err(CallError::new(
+            ErrorName::Pending,
+            format!("the exchange of {name} ended, and its outcome could not be kept"),
+        )
+        .hint("see the agent's log and the disk; it is tried again by itself"))
     }
 
     pub(super) async fn secret_set_active(
@@ -257,26 +264,27 @@ impl Agent {
         let name = self.resolve(secret);
         let now = self.clock.now();
         let id = secret_id(self.vault().unlocked()?, &name)?;
-        self.write(|catalog| {
-            if named(catalog, &id)?.active == active {
-                return Ok((Vec::new(), ()));
-            }
-            catalog.update_secret(&id, |secret| {
-                secret.active = active;
-                secret.updated_at = now;
-                // whatever was overdue meanwhile is due now
-                secret.recover = active && secret.last_failure.is_some();
-            });
-            Ok((vec![Change::Secret(id)], ()))
-        })
-        .await?;
+        let changed = self
+            .write(|catalog| {
+                if named(catalog, &id)?.active == active {
+                    return Ok((Vec::new(), false));
+                }
+                catalog.update_secret(&id, |secret| {
+                    secret.active = active;
+                    secret.updated_at = now;
+                    // whatever was overdue meanwhile is due now
+                    secret.recover = active && secret.last_failure.is_some();
+                });
+                Ok((vec![Change::Secret(id)], true))
+            })
+            .await?;
         self.wake.notify_one();
         let mut vault = self.vault();
         let unlocked = vault.unlocked()?;
-        self.tell(
-            named(&unlocked.catalog, &id)?,
-            if active { Happened::Reactivated } else { Happened::Deactivated },
-        );
+        if changed {
+            let happened = if active { Happened::Reactivated } else { Happened::Deactivated };
+            self.tell(named(&unlocked.catalog, &id)?, happened);
+        }
         view(unlocked, &id)
     }
 
@@ -318,15 +326,19 @@ impl Agent {
     }
 
     /// After a durable change: starts the exchange if the secret waits for one, tells watchers, shows it.
-    fn exchange_soon(self: &Arc<Self>, id: &Id, happened: Happened) -> Result<reply::Secret, CallError> {
+    fn exchange_soon(
+        self: &Arc<Self>,
+        id: &Id,
+        happened: Option<Happened>,
+    ) -> Result<reply::Secret, CallError> {
         let mut vault = self.vault();
         let unlocked = vault.unlocked()?;
         let secret = named(&unlocked.catalog, id)?;
-        self.tell(secret, happened);
+        if let Some(happened) = happened {
+            self.tell(secret, happened);
+        }
         if secret.status == Status::Pending {
             drop(self.join(*id, unlocked));
-        } else if happened != Happened::Created {
-            self.tell(named(&unlocked.catalog, id)?, Happened::Refreshed);
         }
         view(unlocked, id)
     }
@@ -348,6 +360,10 @@ fn renewed(
     catalog.update_secret(&id, |secret| {
         secret.revision += 1;
         secret.status_details = None;
+        secret.refresh_status = None;
+        secret.refresh_status_details = None;
+        secret.failed_attempts = 0;
+        secret.last_failure = None;
         match credentials.artifact() {
             None => secret.status = Status::Pending,
             Some(artifact) => {

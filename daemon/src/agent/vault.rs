@@ -3,7 +3,7 @@
 use super::{Agent, on_worker};
 use crate::vault::VaultError;
 use crate::vault::crypto::RootKey;
-use crate::vault::header::{Header, HeaderError, Opener};
+use crate::vault::header::{Header, HeaderError, Opener, make_key_file};
 use bursar_proto::call::{VaultBackup, VaultInit, VaultPassphrase, VaultRekey, VaultRestore, VaultUnlock};
 use bursar_proto::error::{CallError, ErrorName};
 use bursar_proto::kind::VaultState;
@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 /// The longest wait after wrong passphrases: guessing stays dear, a person who mistyped comes back.
 const WAIT_MAX: Duration = Duration::from_mins(1);
 
-/// Wrong passphrases and the wait that they cost: one second, then twice as long each time.
+/// Wrong passphrases and the wait that they cost: the first none, the second one second, then twice as long each time.
 #[derive(Default)]
 pub(super) struct Throttle {
     wrong: u32,
@@ -36,7 +36,10 @@ impl Throttle {
     }
 
     fn wrong(&mut self, now: Instant) {
-        let wait = Duration::from_secs(1 << self.wrong.min(6)).min(WAIT_MAX);
+        let wait = match self.wrong {
+            0 => Duration::ZERO,
+            n => Duration::from_secs(1 << (n - 1).min(6)).min(WAIT_MAX),
+        };
         self.wrong = self.wrong.saturating_add(1);
         self.until = Some(now + wait);
     }
@@ -64,7 +67,10 @@ impl Agent {
             let mut header = Header::new();
             match enrolment {
                 Enrolment::Passphrase(passphrase) => header.enrol_passphrase(&passphrase, &root)?,
-                Enrolment::KeyFile(path) => header.enrol_key_file(&path, &root)?,
+                Enrolment::KeyFile(path) => {
+                    make_key_file(&path)?;
+                    header.enrol_key_file(&path, &root)?;
+                }
             }
             Ok::<_, HeaderError>((root, header))
         })
@@ -77,6 +83,7 @@ impl Agent {
 
     pub(super) async fn vault_unlock(self: &Arc<Self>, call: VaultUnlock) -> Result<reply::Vault, CallError> {
         let _turn = self.vault_change.lock().await;
+        self.vault().mend(self.clock.now());
         let header = self.vault().header()?.clone();
         if self.vault().state() == VaultState::Unlocked {
             return self.vault_state();
@@ -116,8 +123,7 @@ impl Agent {
         }
     }
 
-    pub(super) async fn vault_lock(&self) -> Result<reply::Vault, CallError> {
-        let _turn = self.vault_change.lock().await;
+    pub(super) fn vault_lock(&self) -> Result<reply::Vault, CallError> {
         self.vault().unlocked()?;
         self.lock_now();
         self.vault_state()
@@ -167,7 +173,6 @@ impl Agent {
             Ok::<_, HeaderError>((root, header))
         })
         .await??;
-        self.settled().await?;
         let agent = self.clone();
         on_worker(move || agent.vault().rekey(root, &header, agent.clock.now())).await??;
         self.wake.notify_one();
@@ -181,7 +186,6 @@ impl Agent {
     ) -> Result<reply::Backup, CallError> {
         let path = absolute(call.file.clone(), "file")?;
         self.vault().unlocked()?;
-        self.settled().await?;
         let agent = self.clone();
         let (records, secrets) = on_worker({
             let path = path.clone();
@@ -223,7 +227,7 @@ impl Agent {
 
     /// Keeps a snapshot if anything changed; for the refresh loop and the end of the daemon.
     pub(crate) async fn snapshot(self: &Arc<Self>) {
-        if self.vault().unlocked().is_err() || self.settled().await.is_err() {
+        if self.vault().unlocked().is_err() {
             return;
         }
         let agent = self.clone();
@@ -233,12 +237,6 @@ impl Agent {
             Ok(Err(error)) => tracing::warn!(%error, "no snapshot could be kept"),
             Err(error) => tracing::warn!(%error, "no snapshot could be kept"),
         }
-    }
-
-    /// Waits until everything that was queued is on disk.
-    async fn settled(&self) -> Result<(), CallError> {
-        let settled = self.vault().unlocked()?.settled();
-        self.durable(settled).await
     }
 
     /// Opens a header with what the caller brought; a wrong key costs growing time.
@@ -315,15 +313,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_wrong_key_costs_twice_the_wait_of_the_one_before_up_to_a_minute() {
+    fn a_typing_error_is_free_and_each_further_one_costs_twice_the_wait_up_to_a_minute() {
         let start = Instant::now();
         let mut throttle = Throttle::default();
         let mut waits = Vec::new();
-        for _ in 0..9 {
+        for _ in 0..10 {
             throttle.wrong(start);
             waits.push((throttle.until.unwrap() - start).as_secs());
         }
-        assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
+        assert_eq!(waits, [0, 1, 2, 4, 8, 16, 32, 60, 60, 60]);
         assert!(throttle.check(start).is_err());
         assert!(throttle.check(start + WAIT_MAX).is_ok());
     }

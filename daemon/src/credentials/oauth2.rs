@@ -107,8 +107,15 @@ impl Kind for Jwt {
         check_options(self.options.as_ref())?;
         if self.token_url.is_none() {
             // the lifetime is ours to choose, so what can never work is seen now
-            exchange::judge_jwt(self, policy.unwrap_or(ExchangePolicy::Standard), self.ttl.count())
-                .map_err(|failure| Invalid::field("ttl", failure.details))?;
+            exchange::judge_jwt(self, policy.unwrap_or(ExchangePolicy::Standard), self.ttl.count()).map_err(
+                |failure| {
+                    // there is no secret yet that could be edited
+                    let details = failure
+                        .details
+                        .replace("bursar secret edit NAME --exchange-policy", "--exchange-policy");
+                    Invalid::field("ttl", details)
+                },
+            )?;
         }
         let key = key::rsa_signing_key(self.private_key.expose())
             .map_err(|fault| Invalid::field("private_key", fault))?;
@@ -150,6 +157,17 @@ impl FromField for Rs256 {
 #[serde(transparent)]
 pub(crate) struct Claims(pub(crate) Map<String, Value>);
 
+/// How deep custom claims may nest: answers hold them some levels deeper, and json readers have limits.
+const NESTING_MAX: usize = 16;
+
+fn nests_within(value: &Value, levels: usize) -> bool {
+    match value {
+        Value::Array(items) => levels > 0 && items.iter().all(|item| nests_within(item, levels - 1)),
+        Value::Object(members) => levels > 0 && members.values().all(|item| nests_within(item, levels - 1)),
+        _ => true,
+    }
+}
+
 impl FromField for Claims {
     fn from_field(raw: Option<&RawValue>) -> Result<Self, Wrong> {
         let raw = raw.ok_or(Wrong("is required".into()))?;
@@ -167,9 +185,13 @@ impl FromField for Claims {
                     .into(),
             ));
         }
-        serde_json::from_str(raw.get())
-            .map(Self)
-            .map_err(|_| Wrong("holds a value that json readers do not agree on".into()))
+        let claims: Map<String, Value> = serde_json::from_str(raw.get())
+            .map_err(|_| Wrong("holds a value that json readers do not agree on".into()))?;
+        if claims.values().all(|value| nests_within(value, NESTING_MAX)) {
+            Ok(Self(claims))
+        } else {
+            Err(Wrong(format!("nests deeper than {NESTING_MAX} levels").into()))
+        }
     }
 }
 

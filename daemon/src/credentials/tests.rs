@@ -449,6 +449,13 @@ fn plain_texts_have_a_limit_and_custom_claims_too() {
 }
 
 #[test]
+fn custom_claims_nest_sixteen_levels_and_no_more() {
+    let nested = |levels: usize| (0..levels).fold(json!(1), |inner, _| json!([inner]));
+    assert!(parse_jwt(&json!({"custom_claims": {"x": nested(16)}})).is_ok());
+    assert!(parse_jwt(&json!({"custom_claims": {"x": nested(17)}})).is_err());
+}
+
+#[test]
 fn google_is_refused_in_words() {
     let scopes = json!({"scopes": ["https://www.googleapis.com/auth/pubsub"]});
     assert!(refused(SecretType::Google, &scopes).contains("not available yet"));

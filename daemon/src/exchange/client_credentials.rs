@@ -3,13 +3,18 @@
 use super::form::{Form, encode};
 use super::http::Http;
 use super::{Failure, Granted};
+use crate::clock::Clock;
 use crate::credentials::{ClientAuth, ClientCredentialsGrant};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
 /// Asks the issuer for a token.
-pub(super) async fn exchange(grant: &ClientCredentialsGrant, http: &Http) -> Result<Granted, Failure> {
+pub(super) async fn exchange(
+    grant: &ClientCredentialsGrant,
+    clock: &dyn Clock,
+    http: &Http,
+) -> Result<Granted, Failure> {
     let mut form = Form::new("client_credentials");
     let authorization = match grant.client_auth {
         ClientAuth::Basic => Some(basic(grant.client_id.as_str(), grant.client_secret.expose())),
@@ -21,7 +26,9 @@ pub(super) async fn exchange(grant: &ClientCredentialsGrant, http: &Http) -> Res
     };
     form.options(grant.options.as_ref());
     let authorization = authorization.as_ref().map(|header| header.as_str());
-    http.token(grant.token_url.url(), &form, grant.client_secret.expose(), authorization).await
+    let url = grant.token_url.url();
+    let turn = http.turn(url, clock).await;
+    http.token(&turn, url, &form, grant.client_secret.expose(), authorization).await
 }
 
 /// The Authorization header of RFC 6749 section 2.3.1: id and secret are encoded as in a form first, but a blank

@@ -6,7 +6,9 @@
 use super::form::Form;
 use super::wire::{self, Answer};
 use super::{Cause, Failure, Granted};
+use crate::clock::Clock;
 use crate::credentials::{host_name, is_loopback};
+use bursar_proto::time::Timestamp;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::{Certificate, Client, ClientBuilder, Response};
 use std::collections::HashMap;
@@ -99,15 +101,21 @@ impl Http {
         Ok(Self { outside, loopback, rootless, settings: settings.clone(), hosts: Hosts::default() })
     }
 
+    /// Waits for a turn at the host of `url`; only then is it time to look at the clock.
+    pub(super) async fn turn(&self, url: &Url, clock: &dyn Clock) -> Turn {
+        let place = self.hosts.enter(url).await;
+        Turn { began_at: clock.now(), _place: place }
+    }
+
     /// Sends a token request and judges its answer. `authorization` is a whole header value.
     pub(super) async fn token(
         &self,
+        turn: &Turn,
         url: &Url,
         form: &Form,
         secret: &str,
         authorization: Option<&str>,
     ) -> Result<Granted, Failure> {
-        let _place = self.hosts.enter(url).await;
         let client = if is_loopback(url) { &self.loopback } else { &self.outside };
         let mut request = client
             .post(url.clone())
@@ -121,7 +129,10 @@ impl Http {
         let mut response = request.send().await.map_err(|error| self.unreachable(url, &error))?;
         let body = self.body(url, &mut response).await?;
         let content_type = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-        wire::judge(&Answer { status: response.status().as_u16(), content_type, body: &body }, secret)
+        wire::judge(
+            &Answer { sent_at: turn.began_at, status: response.status().as_u16(), content_type, body: &body },
+            secret,
+        )
     }
 
     async fn body(&self, url: &Url, response: &mut Response) -> Result<Zeroizing<Vec<u8>>, Failure> {
@@ -266,6 +277,13 @@ impl Hosts {
         place.permit = permit.ok();
         place
     }
+}
+
+/// The right to ask a token host now.
+pub(super) struct Turn {
+    /// When it began.
+    pub(super) began_at: Timestamp,
+    _place: Place,
 }
 
 /// A place at a token host, or in the queue for one.

@@ -3,6 +3,7 @@
 use super::form::Form;
 use super::http::Http;
 use super::{Cause, Failure, Granted, signer, wire};
+use crate::clock::Clock;
 use crate::credentials::{Jwt, Plain};
 use bursar_proto::sensitive::Sensitive;
 use bursar_proto::time::Timestamp;
@@ -14,17 +15,20 @@ use std::fmt::Write as _;
 const JTI_BYTES: usize = 16;
 
 /// Signs a JWT, and exchanges it where there is a token endpoint.
-pub(super) async fn exchange(jwt: &Jwt, now: Timestamp, http: &Http) -> Result<Granted, Failure> {
-    let token = sign(jwt, now)?;
+pub(super) async fn exchange(jwt: &Jwt, clock: &dyn Clock, http: &Http) -> Result<Granted, Failure> {
     let Some(token_url) = &jwt.token_url else {
         // the thread is shared, and this path never waits by itself
         tokio::task::yield_now().await;
-        return wire::own(token, jwt.ttl.count());
+        let now = clock.now();
+        return wire::own(sign(jwt, now)?, jwt.ttl.count(), now);
     };
+    // signed when its turn has come: an assertion must not grow old in a queue
+    let turn = http.turn(token_url.url(), clock).await;
+    let token = sign(jwt, turn.began_at)?;
     let mut form = Form::new("urn:ietf:params:oauth:grant-type:jwt-bearer");
     form.push("assertion", token.expose());
     form.options(jwt.options.as_ref());
-    http.token(token_url.url(), &form, token.expose(), None).await
+    http.token(&turn, token_url.url(), &form, token.expose(), None).await
 }
 
 fn sign(jwt: &Jwt, now: Timestamp) -> Result<Sensitive, Failure> {

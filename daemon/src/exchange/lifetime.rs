@@ -23,7 +23,8 @@ const SHORT_LIFETIME_S: u64 = 20;
 /// Under the short-lived policy, the smallest offset that is not given; it leaves time for retries.
 const SHORT_OFFSET_S: u64 = 30;
 
-const OTHER_POLICY: &str = "hint: for tokens of short life: bursar secret edit NAME --exchange-policy short-lived";
+const OTHER_POLICY: &str =
+    "hint: for tokens of short life: bursar secret edit NAME --exchange-policy short-lived";
 
 /// A lifetime that is accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

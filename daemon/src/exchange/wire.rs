@@ -5,12 +5,13 @@
 
 use super::{Cause, Failure, Granted};
 use bursar_proto::sensitive::Sensitive;
+use bursar_proto::time::Timestamp;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 /// The longest token, in bytes of its JSON text. An artifact holds it twice, within
 /// [`crate::credentials::STORED_MAX`].
-pub(super) const TOKEN_MAX: usize = 23 * 1024;
+pub(super) const TOKEN_MAX: usize = 40 * 1024;
 
 /// The longest lifetime that is believed, in seconds: a hundred years. A longer one is cut to it, so that
 /// instants stay within four digits of a year.
@@ -41,6 +42,8 @@ const CODES: [(&str, Cause, &str); 9] = [
 
 /// An answer as it came.
 pub(super) struct Answer<'a> {
+    /// When it was asked for.
+    pub(super) sent_at: Timestamp,
     pub(super) status: u16,
     pub(super) content_type: Option<&'a str>,
     pub(super) body: &'a [u8],
@@ -69,7 +72,7 @@ pub(super) fn judge(answer: &Answer<'_>, secret: &str) -> Result<Granted, Failur
     let members = members(answer.body);
     match (answer.status, members) {
         (200, Some(members)) if members.access_token.is_some() || members.error.is_none() => {
-            grant(&members, secret)
+            grant(&members, secret, answer.sent_at)
         }
         (200, None) => Err(no_json(answer)),
         (300..400, _) => Err(Failure::new(
@@ -87,14 +90,14 @@ pub(super) fn judge(answer: &Answer<'_>, secret: &str) -> Result<Granted, Failur
 ///
 /// # Errors
 /// It is too large to be kept.
-pub(super) fn own(token: Sensitive, expires_in: u64) -> Result<Granted, Failure> {
+pub(super) fn own(token: Sensitive, expires_in: u64, sent_at: Timestamp) -> Result<Granted, Failure> {
     if json_len(token.expose()) > TOKEN_MAX {
         return Err(Failure::new(
             Cause::Permanent,
             format!("the signed jwt is over {} KiB; hint: give fewer custom_claims", TOKEN_MAX / 1024),
         ));
     }
-    Ok(Granted { access_token: token, expires_in, token_type: None, scope: None })
+    Ok(Granted { access_token: token, expires_in, token_type: None, scope: None, sent_at })
 }
 
 fn members(body: &[u8]) -> Option<Members<'_>> {
@@ -104,13 +107,13 @@ fn members(body: &[u8]) -> Option<Members<'_>> {
     if is_object { serde_json::from_slice(body).ok() } else { None }
 }
 
-fn grant(members: &Members<'_>, secret: &str) -> Result<Granted, Failure> {
+fn grant(members: &Members<'_>, secret: &str, sent_at: Timestamp) -> Result<Granted, Failure> {
     let access_token = access_token(members.access_token)?;
     let expires_in = expires_in(members.expires_in)?;
     let note =
         |raw| note(raw).filter(|text| ![secret, access_token.expose()].iter().any(|s| text.contains(s)));
     let (token_type, scope) = (note(members.token_type), note(members.scope));
-    Ok(Granted { access_token, expires_in, token_type, scope })
+    Ok(Granted { access_token, expires_in, token_type, scope, sent_at })
 }
 
 fn access_token(raw: Option<&RawValue>) -> Result<Sensitive, Failure> {
@@ -214,12 +217,19 @@ fn code(raw: &RawValue) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_seconds(seconds)
+    }
     use proptest::prelude::*;
 
     const SECRET: &str = "hunter_two";
 
     fn answer(status: u16, body: &str) -> Result<Granted, Failure> {
-        judge(&Answer { status, content_type: Some("application/json"), body: body.as_bytes() }, SECRET)
+        judge(
+            &Answer { sent_at: at(0), status, content_type: Some("application/json"), body: body.as_bytes() },
+            SECRET,
+        )
     }
 
     fn lifetime(expires_in: &str) -> Option<u64> {
@@ -292,7 +302,15 @@ mod tests {
     #[test]
     fn json_under_another_content_type_is_read_and_a_page_is_named() {
         let judged = |body: &str| {
-            judge(&Answer { status: 200, content_type: Some("Text/HTML; x"), body: body.as_bytes() }, SECRET)
+            judge(
+                &Answer {
+                    sent_at: at(0),
+                    status: 200,
+                    content_type: Some("Text/HTML; x"),
+                    body: body.as_bytes(),
+                },
+                SECRET,
+            )
         };
         assert!(judged(r#" {"access_token":"t","expires_in":60}"#).is_ok());
         assert!(judged("<p>").unwrap_err().details.contains("a web page"));
@@ -344,7 +362,7 @@ mod tests {
             crate::credentials::Artifact::access_token(granted.access_token).write_json(&mut out);
             assert!(out.len() <= crate::credentials::STORED_MAX, "{}", out.len());
         }
-        assert!(words(200, &body(&"a".repeat(TOKEN_MAX + 1))).contains("over 23 KiB"));
+        assert!(words(200, &body(&"a".repeat(TOKEN_MAX + 1))).contains("over 40 KiB"));
     }
 
     proptest! {

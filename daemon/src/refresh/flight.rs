@@ -13,12 +13,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// After a write that failed, the same secret is not exchanged again sooner than this.
+/// After a write that failed, or credentials that cannot be read, a secret is not exchanged again sooner than this.
 const PAUSE_AFTER_WRITE_FAILURE: Duration = Duration::from_mins(1);
 
 /// The exchanges that are under way.
 #[derive(Default)]
-pub(crate) struct Flights(Mutex<IdMap<Flight>>);
+pub(crate) struct Flights {
+    under_way: Mutex<IdMap<Flight>>,
+    /// Whose turn it is with a secret's issuer: a flight's, or a test's.
+    turns: Mutex<IdMap<Arc<tokio::sync::Mutex<()>>>>,
+}
 
 /// An exchange under way; cheap to clone, harmless to drop.
 #[derive(Clone)]
@@ -33,7 +37,19 @@ impl Flight {
 }
 
 impl Flights {
+    /// Waits for the turn to exchange a secret: one exchange at a time, a test's included.
+    pub(crate) async fn turn(&self, id: Id) -> Turn<'_> {
+        let turn = self.turns().entry(id).or_default().clone();
+        let held = turn.lock_owned().await;
+        Turn { flights: self, id, held: Some(held) }
+    }
+
+    fn turns(&self) -> MutexGuard<'_, IdMap<Arc<tokio::sync::Mutex<()>>>> {
+        self.turns.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The flight of a secret, if there is one.
+    #[cfg(test)]
     pub(crate) fn under_way(&self, id: &Id) -> Option<Flight> {
         self.all().get(id).cloned()
     }
@@ -44,7 +60,24 @@ impl Flights {
     }
 
     fn all(&self) -> MutexGuard<'_, IdMap<Flight>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The turn to exchange a secret.
+pub(crate) struct Turn<'f> {
+    flights: &'f Flights,
+    id: Id,
+    held: Option<tokio::sync::OwnedMutexGuard<()>>,
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let mut turns = self.flights.turns();
+        self.held = None;
+        if turns.get(&self.id).is_some_and(|turn| Arc::strong_count(turn) == 1) {
+            turns.remove(&self.id);
+        }
     }
 }
 
@@ -55,6 +88,9 @@ struct Job {
     revision: u64,
 }
 
+/// The store does not give the credentials out.
+struct Unreadable;
+
 /// What came of it.
 type Outcome = Result<(Granted, Lifetime), Failure>;
 
@@ -62,6 +98,7 @@ impl Agent {
     /// Joins the exchange of a secret, or starts it.
     pub(crate) fn join(self: &Arc<Self>, id: Id, unlocked: &mut Unlocked) -> Flight {
         let mut flights = self.flights.all();
+        unlocked.catalog.update_secret(&id, |secret| secret.in_flight = true);
         if let Some(flight) = flights.get(&id) {
             return flight.clone();
         }
@@ -69,7 +106,6 @@ impl Agent {
         let flight = Flight(flight);
         flights.insert(id, flight.clone());
         drop(flights);
-        unlocked.catalog.update_secret(&id, |secret| secret.in_flight = true);
         let agent = self.clone();
         self.tasks.spawn(async move { agent.fly(id, landing).await });
         flight
@@ -77,9 +113,15 @@ impl Agent {
 
     async fn fly(self: Arc<Self>, id: Id, landing: watch::Sender<()>) {
         let written = loop {
-            let Some(job) = self.job(id) else { break true };
-            let sent_at = self.clock.now();
-            let outcome = self.issuers().exchange(job.credentials.clone(), sent_at).await;
+            let job = match self.job(id) {
+                Ok(Some(job)) => job,
+                Ok(None) => break true,
+                Err(Unreadable) => break false,
+            };
+            let turn = self.flights.turn(id).await;
+            let outcome = self.issuers().exchange(job.credentials.clone(), self.clock.clone()).await;
+            drop(turn);
+            let sent_at = outcome.as_ref().map_or_else(|_| self.clock.now(), |granted| granted.sent_at);
             let outcome = outcome.and_then(|granted| {
                 let lifetime = judge(&job.credentials, job.policy, granted.expires_in)?;
                 Ok((granted, lifetime))
@@ -112,17 +154,18 @@ impl Agent {
         }
     }
 
-    fn job(&self, id: Id) -> Option<Job> {
+    /// What to exchange; nothing where the secret is gone or the vault is locked.
+    fn job(&self, id: Id) -> Result<Option<Job>, Unreadable> {
         let mut vault = self.vault();
-        let unlocked = vault.unlocked().ok()?;
-        let secret = unlocked.catalog.secrets.get(&id)?;
+        let Ok(unlocked) = vault.unlocked() else { return Ok(None) };
+        let Some(secret) = unlocked.catalog.secrets.get(&id) else { return Ok(None) };
         let (policy, revision, name) =
             (secret.policy.unwrap_or(ExchangePolicy::Standard), secret.revision, secret.full_name());
         match unlocked.credentials(&id) {
-            Ok(credentials) => Some(Job { credentials: Arc::new(credentials), policy, revision }),
+            Ok(credentials) => Ok(Some(Job { credentials: Arc::new(credentials), policy, revision })),
             Err(error) => {
                 tracing::error!(secret = %name, %error, "the credentials cannot be read");
-                None
+                Err(Unreadable)
             }
         }
     }
@@ -142,6 +185,7 @@ impl Agent {
                 let mut happened = None;
                 let mut changes = Vec::new();
                 catalog.update_secret(&id, |secret| {
+                    secret.in_flight = false;
                     let outcome = outcome.map_err(|failure| failure.of(&secret.full_name()));
                     let (what, artifact) = settled(secret, outcome, sent_at);
                     happened = Some(what);
@@ -160,6 +204,7 @@ impl Agent {
             },
             Err(error) => {
                 tracing::error!(%error, "the outcome of an exchange could not be written");
+                self.unspoil();
                 return Settled::NotWritten;
             }
         };
@@ -199,9 +244,7 @@ fn settled(
             secret.status_details = None;
             secret.expires_at = Some(expires_at);
             secret.refresh_at = Some(expires_at.plus(-seconds(lifetime.refresh_offset)));
-            if !first {
-                secret.refresh_status = Some(RefreshStatus::Succeeded);
-            }
+            secret.refresh_status = (!first).then_some(RefreshStatus::Succeeded);
             secret.refresh_status_details = None;
             secret.failed_attempts = 0;
             secret.last_attempt_at = Some(sent_at);
@@ -258,7 +301,7 @@ mod tests {
     fn granted(expires_in: u64, refresh_offset: u64) -> Outcome {
         let access_token = Sensitive::new("t".into());
         Ok((
-            Granted { access_token, expires_in, token_type: None, scope: None },
+            Granted { access_token, expires_in, token_type: None, scope: None, sent_at: at(0) },
             Lifetime { expires_in, refresh_offset },
         ))
     }

@@ -83,7 +83,13 @@ pub(crate) fn refresh_failed(secret: &mut Secret, cause: Cause, details: &str, n
     secret.last_attempt_at = Some(now);
     secret.last_failure = Some(cause);
     secret.recover = false;
-    secret.failed_attempts = secret.failed_attempts.saturating_add(1).min(ATTEMPTS);
+    // an attempt beside the schedule, for a caller or after a wake, uses up none of it
+    let scheduled = secret.refresh_at.zip(secret.expires_at).and_then(|(refresh_at, expires_at)| {
+        attempts(refresh_at, expires_at).get(usize::from(secret.failed_attempts)).copied()
+    });
+    if scheduled.is_some_and(|scheduled| scheduled <= now) {
+        secret.failed_attempts += 1;
+    }
     secret.refresh_status_details = Some(details.into());
     if secret.failed_attempts == ATTEMPTS {
         secret.refresh_status = Some(RefreshStatus::Failed);
@@ -151,12 +157,24 @@ mod tests {
     #[test]
     fn recovery_comes_at_once_but_not_within_a_minute_of_a_failure() {
         let mut secret = refreshable(100, 10_000);
-        for time in [100, 200, 300, 400] {
+        for time in [100, 1_000, 2_000, 3_000] {
             refresh_failed(&mut secret, Cause::Transient, "no answer", at(time));
         }
         assert_eq!(due(&secret), None);
         secret.recover = true;
-        assert_eq!(due(&secret), Some(at(460)));
+        assert_eq!(due(&secret), Some(at(3_060)));
+    }
+
+    #[test]
+    fn attempts_beside_the_schedule_use_up_none_of_it() {
+        let mut secret = refreshable(21_600, 36_000);
+        for early in [600, 700, 800, 900] {
+            refresh_failed(&mut secret, Cause::Unreachable, "no answer", at(early));
+        }
+        assert_eq!((due(&secret), secret.failed_attempts), (Some(at(21_600)), 0));
+        refresh_failed(&mut secret, Cause::Unreachable, "no answer", at(21_600));
+        refresh_failed(&mut secret, Cause::Unreachable, "no answer", at(22_000));
+        assert_eq!((due(&secret), secret.failed_attempts), (Some(at(24_000)), 1));
     }
 
     #[test]

@@ -14,7 +14,6 @@ use crate::vault::{Place, Vault};
 use bursar_proto::call::{Call, QuickGet};
 use bursar_proto::error::{CallError, ErrorName};
 use bursar_proto::sensitive::Sensitive;
-use bursar_proto::time::Timestamp;
 use serde_json::Value;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -33,7 +32,7 @@ struct Scripted {
 }
 
 impl Exchange for Scripted {
-    fn exchange(&self, _: Arc<Credentials>, _: Timestamp) -> Outcome<'_> {
+    fn exchange(&self, _: Arc<Credentials>, clock: Arc<dyn Clock>) -> Outcome<'_> {
         let number = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
         let failure = *self.failure.lock().unwrap();
         let hold = self.holds.lock().unwrap().clone();
@@ -48,6 +47,7 @@ impl Exchange for Scripted {
                     expires_in: LIFETIME,
                     token_type: None,
                     scope: None,
+                    sent_at: clock.now(),
                 }),
             }
         })
@@ -67,6 +67,7 @@ impl Stage {
         let stage = Self::on(dir, Arc::new(ManualClock::at(1_000_000)));
         let root = RootKey::generate().unwrap();
         let mut header = Header::new();
+        crate::vault::header::make_key_file(&stage.dir.path().join("key")).unwrap();
         header.enrol_key_file(&stage.dir.path().join("key"), &root).unwrap();
         let committed = stage.agent.vault().create(root, header, stage.clock.now()).unwrap();
         stage.agent.durable(committed).await.unwrap();
@@ -80,6 +81,7 @@ impl Stage {
     fn on(dir: tempfile::TempDir, clock: Arc<ManualClock>) -> Self {
         let paths = Paths {
             config: dir.path().join("bursar.toml"),
+            config_required: false,
             state: dir.path().join("state"),
             socket: dir.path().join("s"),
         };
@@ -320,4 +322,50 @@ async fn a_get_of_what_is_there_needs_no_waiting() {
     let answer: Value = serde_json::from_slice(&out).unwrap();
     assert_eq!(answer["value"], "token-1");
     assert_eq!(answer["expires_at"], stage.show().await["expires_at"]);
+}
+
+#[tokio::test]
+async fn early_attempts_for_callers_leave_the_schedule_alone() {
+    let stage = Stage::set().await;
+    stage.fail(Some(Cause::Unreachable));
+    for _ in 0..4 {
+        stage.clock.advance(600);
+        assert_eq!(stage.get(36_000).await, Err(ErrorName::IssuerUnreachable));
+    }
+    let shown = stage.show().await;
+    assert_eq!((&shown["refresh_attempt"], &shown["refresh_status"]), (&0.into(), &Value::Null));
+    stage.fail(None);
+    stage.clock.advance(TO_REFRESH - 4 * 600);
+    stage.refresh().await;
+    assert_eq!((stage.asked(), stage.get(1).await), (6, Ok("token-6".into())));
+}
+
+#[tokio::test]
+async fn a_retry_that_succeeds_leaves_no_failure_behind() {
+    let stage = Stage::set().await;
+    stage.fail(Some(Cause::Permanent));
+    stage.clock.advance(TO_REFRESH);
+    for _ in 0..4 {
+        stage.refresh().await;
+        stage.clock.advance(2_400);
+    }
+    stage.fail(None);
+    stage.call("secret.retry", r#"{"secret":"x"}"#).await.unwrap();
+    let shown = stage.wait().await;
+    for attribute in ["refresh_status", "refresh_status_details", "failure"] {
+        assert!(shown[attribute].is_null(), "{attribute}: {shown}");
+    }
+}
+
+#[tokio::test]
+async fn a_secret_is_not_served_for_longer_than_it_lasts_itself() {
+    let stage = Stage::set().await;
+    let ends = stage.clock.now().plus(600);
+    let edit = format!(r#"{{"secret":"x","expiration_date":"{ends}"}}"#);
+    stage.call("secret.edit", &edit).await.unwrap();
+    stage.wait().await;
+    assert!(stage.get(600).await.is_ok());
+    assert_eq!(stage.get(601).await, Err(ErrorName::ValidityTooLong));
+    stage.clock.advance(600);
+    assert_eq!(stage.get(1).await, Err(ErrorName::Expired));
 }

@@ -44,9 +44,11 @@ pub(crate) async fn serve(agent: Arc<Agent>, stream: UnixStream, caller: Caller)
         caller: Arc::new(caller),
         input: Vec::with_capacity(READ),
         searched: 0,
+        handled: false,
         output: Vec::new(),
         answers: None,
         under_way: 0,
+        paused: false,
         watch: None,
         patience: Patience::new(limits),
     };
@@ -61,10 +63,14 @@ struct Connection {
     input: Vec<u8>,
     /// How much of it is known to hold no newline.
     searched: usize,
+    /// Whether a whole line has come since the time limits were last looked at.
+    handled: bool,
     output: Vec<u8>,
     /// Where requests that wait send their answers to; made for the first of them.
     answers: Option<Answers>,
     under_way: usize,
+    /// Whole lines may be left in the input, because too many requests were under way.
+    paused: bool,
     watch: Option<Watch>,
     patience: Patience,
 }
@@ -94,7 +100,7 @@ impl Connection {
         loop {
             let event = tokio::select! {
                 biased;
-                read = self.stream.read_buf(&mut self.input), if self.under_way < UNDER_WAY_MAX => Event::Read(read),
+                read = self.stream.read_buf(&mut self.input), if !self.paused => Event::Read(read),
                 answer = next_answer(&mut self.answers) => Event::Answered(answer),
                 change = next_change(&mut self.watch) => Event::Change(change),
                 () = &mut stopping => Event::Stopping,
@@ -115,14 +121,15 @@ impl Connection {
                     {
                         self.take_answer(answer);
                     }
-                    true
+                    !self.paused || self.handle_burst().await
                 }
                 Event::Change(change) => {
                     self.notify(change);
                     true
                 }
                 Event::OutOfPatience => {
-                    if self.input.is_empty() && (self.under_way > 0 || self.watch.is_some()) {
+                    // whoever waits for us is not slow
+                    if self.under_way > 0 || (self.watch.is_some() && self.input.is_empty()) {
                         self.patience.idle();
                         continue;
                     }
@@ -138,7 +145,7 @@ impl Connection {
             if !self.flush().await || !goes_on {
                 return;
             }
-            self.patience.next(self.input.is_empty());
+            self.patience.next(std::mem::take(&mut self.handled), self.input.is_empty());
         }
     }
 
@@ -181,7 +188,13 @@ impl Connection {
         let mut input = std::mem::take(&mut self.input);
         let mut start = 0;
         let mut fits = true;
+        self.paused = false;
         while let Some(length) = memchr(b'\n', &input[self.searched.max(start)..]) {
+            self.paused = self.under_way >= UNDER_WAY_MAX;
+            if self.paused {
+                break;
+            }
+            self.handled = true;
             let end = self.searched.max(start) + length;
             fits = end - start <= REQUEST_MAX;
             if !fits {
@@ -195,7 +208,7 @@ impl Connection {
             }
         }
         let rest = input.len() - start;
-        let goes_on = fits && rest <= REQUEST_MAX;
+        let goes_on = fits && (self.paused || rest <= REQUEST_MAX);
         if goes_on {
             input.copy_within(start.., 0);
         } else {
@@ -213,7 +226,7 @@ impl Connection {
         if input.capacity() - rest < READ {
             input.reserve(READ.max(rest));
         }
-        self.searched = rest;
+        self.searched = if self.paused { 0 } else { rest };
         self.input = input;
         goes_on
     }
@@ -224,7 +237,7 @@ impl Connection {
         }
         let request = match parse(line) {
             Ok(request) => request,
-            Err(error) => return write_error(&mut self.output, None, error),
+            Err((id, error)) => return write_error(&mut self.output, id, error),
         };
         let id = request.id;
         if request.method == "artifact.get"

@@ -4,6 +4,7 @@ use bursar_proto::call::Call;
 use bursar_proto::error::{CallError, ErrorName, WireError};
 use bursar_proto::frame::{ID_MAX, Request};
 use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
 
 /// A request whose envelope is in order.
 pub(super) struct Parsed<'a> {
@@ -12,30 +13,47 @@ pub(super) struct Parsed<'a> {
     pub(super) params: Option<&'a str>,
 }
 
-pub(super) fn parse(line: &[u8]) -> Result<Parsed<'_>, CallError> {
-    let invalid = |what: &str| CallError::new(ErrorName::InvalidRequest, what);
-    let request: Request<'_> = match serde_json::from_slice(line) {
-        Ok(request) => request,
-        Err(_) => {
-            return Err(match serde_json::from_slice::<IgnoredAny>(line) {
-                Ok(_) => invalid("a request is an object with jsonrpc, id, method and params"),
-                Err(error) => CallError::new(
-                    ErrorName::ParseError,
-                    format!("the line is no json: column {}", error.column()),
-                ),
-            });
-        }
+///
+/// # Errors
+/// What is wrong, and the id where that could be read.
+pub(super) fn parse(line: &[u8]) -> Result<Parsed<'_>, (Option<&str>, CallError)> {
+    let Ok(request) = serde_json::from_slice::<Request<'_>>(line) else {
+        return Err(match serde_json::from_slice::<IgnoredAny>(line) {
+            Ok(_) => (read_id(line), invalid("a request is an object of jsonrpc, id, method and params")),
+            Err(error) => {
+                let message = format!("the line is no json: column {}", error.column());
+                (None, CallError::new(ErrorName::ParseError, message))
+            }
+        });
     };
+    let id = request.id.map(RawValue::get).ok_or_else(|| (None, invalid("id: is required")))?;
+    if !is_id(id) {
+        return Err((None, invalid("id: expected a number or a text of at most 128 bytes")));
+    }
     if request.jsonrpc != Some("2.0") {
-        return Err(invalid("jsonrpc: expected \"2.0\""));
+        return Err((Some(id), invalid("jsonrpc: expected \"2.0\"")));
     }
-    let id = request.id.map(serde_json::value::RawValue::get).ok_or_else(|| invalid("id: is required"))?;
-    if id.len() > ID_MAX || !id.starts_with(|c: char| c == '"' || c == '-' || c.is_ascii_digit()) {
-        return Err(invalid("id: expected a number or a text of at most 128 bytes"));
-    }
-    let method = request.method.ok_or_else(|| invalid("method: is required"))?;
-    let params = request.params.map(serde_json::value::RawValue::get).filter(|params| *params != "null");
+    let method = request.method.ok_or_else(|| (Some(id), invalid("method: is required")))?;
+    let params = request.params.map(RawValue::get).filter(|params| *params != "null");
     Ok(Parsed { id, method, params })
+}
+
+fn invalid(what: &str) -> CallError {
+    CallError::new(ErrorName::InvalidRequest, what)
+}
+
+fn is_id(id: &str) -> bool {
+    id.len() <= ID_MAX && id.starts_with(|c: char| c == '"' || c == '-' || c.is_ascii_digit())
+}
+
+/// The id of a line whose other members are not in order.
+fn read_id(line: &[u8]) -> Option<&str> {
+    #[derive(serde::Deserialize)]
+    struct Id<'a> {
+        #[serde(borrow)]
+        id: Option<&'a RawValue>,
+    }
+    serde_json::from_slice::<Id<'_>>(line).ok()?.id.map(RawValue::get).filter(|id| is_id(id))
 }
 
 pub(super) fn decode(request: &Parsed<'_>) -> Result<Call, CallError> {
@@ -82,7 +100,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn refused(line: &str) -> (ErrorName, String) {
-        let error = parse(line.as_bytes()).err().unwrap();
+        let (_, error) = parse(line.as_bytes()).err().unwrap();
         (error.name, error.message)
     }
 
@@ -96,6 +114,7 @@ mod tests {
             (r#"{"jsonrpc":"2.0","method":"hello"}"#, "id"),
             (r#"{"jsonrpc":"2.0","id":{},"method":"hello"}"#, "id"),
             (r#"{"jsonrpc":"2.0","id":1}"#, "method"),
+            (r#"{"jsonrpc":"2.0","id":1,"method":"hello","extra":1}"#, "a request is an object"),
         ] {
             let (name, message) = refused(line);
             assert_eq!(name, ErrorName::InvalidRequest, "{line}");
@@ -103,6 +122,18 @@ mod tests {
         }
         let long = format!(r#"{{"jsonrpc":"2.0","id":"{}","method":"hello"}}"#, "x".repeat(ID_MAX));
         assert_eq!(refused(&long).0, ErrorName::InvalidRequest);
+    }
+
+    #[test]
+    fn an_error_carries_the_id_where_it_could_be_read() {
+        for line in [
+            r#"{"jsonrpc":"2.0","id":7}"#,
+            r#"{"jsonrpc":"2.0","id":7,"method":5}"#,
+            r#"{"id":7,"method":"hello"}"#,
+            r#"{"jsonrpc":"2.0","id":7,"method":"hello","extra":1}"#,
+        ] {
+            assert_eq!(parse(line.as_bytes()).err().unwrap().0, Some("7"), "{line}");
+        }
     }
 
     #[test]
@@ -114,7 +145,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_line_panics_and_no_error_repeats_it(line in proptest::collection::vec(any::<u8>(), 0..200)) {
-            if let Err(error) = parse(&line) {
+            if let Err((_, error)) = parse(&line) {
                 let text = String::from_utf8_lossy(&line);
                 prop_assert!(line.len() < 12 || !error.message.contains(&*text));
             }

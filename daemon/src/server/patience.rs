@@ -34,13 +34,15 @@ impl Patience {
         }
     }
 
-    /// Something was handled; `whole` says whether it ended with a whole line.
-    pub(super) fn next(&mut self, whole: bool) {
-        match (self.waits_for, whole) {
+    /// Something came: `handled` says whether there was a whole line in it, `whole` whether it ended with one.
+    pub(super) fn next(&mut self, handled: bool, whole: bool) {
+        match (self.waits_for, handled, whole) {
+            (_, _, true) => self.idle(),
+            (_, true, false) | (WaitsFor::Next, false, false) => {
+                self.wait(WaitsFor::Rest, self.limits.frame_timeout);
+            }
             // an unfinished line does not buy more time by another byte
-            (WaitsFor::First | WaitsFor::Rest, false) => {}
-            (WaitsFor::Next, false) => self.wait(WaitsFor::Rest, self.limits.frame_timeout),
-            (_, true) => self.idle(),
+            (WaitsFor::First | WaitsFor::Rest, false, false) => {}
         }
     }
 

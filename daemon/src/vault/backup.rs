@@ -4,7 +4,7 @@
 //! the count as the end mark, then the SHA-256 of all before it. It holds what the store holds, as sealed as
 //! there; that it is whole and ours is proved by the manifest, once there is a key.
 
-use crate::vault::header::{HEADER_MAX, Header};
+use crate::vault::header::{HEADER_MAX, Header, open_file};
 use crate::vault::store::{Id, Key, Kind, RECORD_MAX, Sealed, Store, StoreError, in_words};
 use ring::digest;
 use std::fs::{File, OpenOptions};
@@ -106,7 +106,7 @@ fn length(bytes: usize) -> Result<[u8; 4], BackupError> {
 /// Reads a backup from `path`, hands each record to `visit`, and checks its form and its sum. What `visit`
 /// was given counts only once this returns. Answers the header and how many records.
 pub(crate) fn read(path: &Path, mut visit: impl FnMut(Key, Sealed)) -> Result<(Header, u64), BackupError> {
-    let file = File::open(path)?;
+    let file = open_file(path)?;
     let mut input = Hashing { inner: BufReader::new(file), digest: digest::Context::new(&digest::SHA256) };
     let mut magic = [0; MAGIC.len()];
     input.read_exact(&mut magic)?;
@@ -177,7 +177,7 @@ impl<T: Read> Hashing<T> {
     }
 }
 
-/// The snapshots in `directory`, the newest first. Their names sort by time.
+/// The snapshots in `directory`, the newest first.
 pub(crate) fn snapshots(directory: &Path) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(directory) else { return Vec::new() };
     let mut found: Vec<PathBuf> = entries
@@ -185,7 +185,8 @@ pub(crate) fn snapshots(directory: &Path) -> Vec<PathBuf> {
         .map(|entry| entry.path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "snapshot"))
         .collect();
-    found.sort_unstable_by(|a, b| b.cmp(a));
+    // by what they hold: the clock may have been set back between two of them
+    found.sort_by_cached_key(|path| std::cmp::Reverse((generation(path), path.clone())));
     found
 }
 
@@ -219,6 +220,7 @@ mod tests {
     fn backup(dir: &Path) -> PathBuf {
         let root = RootKey::generate().unwrap();
         let mut header = Header::new();
+        crate::vault::header::make_key_file(&dir.join("key")).unwrap();
         header.enrol_key_file(&dir.join("key"), &root).unwrap();
         let store = Store::open(&dir.join("store")).unwrap();
         let record = |n: u8| (Key::new(Kind::Secret, [n; 16]), Some(Sealed::from(vec![n; 100])));
@@ -244,12 +246,15 @@ mod tests {
         let store = Store::open(&dir.path().join("store")).unwrap();
         let kept = dir.path().join("snapshots");
         let mut header = Header::new();
+        crate::vault::header::make_key_file(&dir.path().join("key")).unwrap();
         header.enrol_key_file(&dir.path().join("key"), &RootKey::generate().unwrap()).unwrap();
-        for second in 1..=5 {
-            snapshot(&store, &header, &kept, second, 7).unwrap();
+        // a clock that goes back: what counts is what they hold
+        for second in (1..=5_i64).rev() {
+            let generation = 16 - second.unsigned_abs();
+            snapshot(&store, &header, &kept, second, generation).unwrap();
         }
         let names: Vec<_> = snapshots(&kept).iter().map(|p| p.file_stem().unwrap().to_owned()).collect();
-        assert_eq!(names, ["000000000005-7", "000000000004-7", "000000000003-7"]);
+        assert_eq!(names, ["000000000001-15", "000000000002-14", "000000000003-13"]);
     }
 
     #[test]

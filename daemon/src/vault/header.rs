@@ -97,6 +97,9 @@ pub(crate) enum HeaderError {
     /// Too short or too long.
     #[error("a passphrase has {PASSPHRASE_MIN} to {PASSPHRASE_MAX} bytes")]
     PassphraseLength,
+    /// Over [`HEADER_MAX`]: a key file's path is the only part without a limit of its own.
+    #[error("the path of the key file is too long")]
+    TooLong,
     /// The cryptography failed.
     #[error(transparent)]
     Crypto(#[from] CryptoError),
@@ -127,7 +130,8 @@ impl Header {
 
     /// The record's bytes.
     pub(crate) fn write(&self) -> Result<Vec<u8>, HeaderError> {
-        serde_json::to_vec(self).map_err(|_| HeaderError::Damaged)
+        let bytes = serde_json::to_vec(self).map_err(|_| HeaderError::Damaged)?;
+        if bytes.len() > HEADER_MAX { Err(HeaderError::TooLong) } else { Ok(bytes) }
     }
 
     /// Whether a passphrase opens it.
@@ -159,9 +163,8 @@ impl Header {
         self.enrol(OpenedBy::Passphrase(cost), &salt, &key, root)
     }
 
-    /// Adds a key file, in the place of an older one; made (0600) if absent.
+    /// Adds a key file that is there, in the place of an older one.
     pub(crate) fn enrol_key_file(&mut self, path: &Path, root: &RootKey) -> Result<(), HeaderError> {
-        make_key_file(path).map_err(|error| key_file_fault(path, &error))?;
         let content = read_key_file(path)?;
         let salt = crypto::generate()?;
         let key = derive_from_key_file(&content, &salt)?;
@@ -232,32 +235,44 @@ fn bound(opened_by: &OpenedBy, salt: &[u8; KEY_LEN]) -> Vec<u8> {
     words
 }
 
-/// Makes a key file with 256 random bits as hex, unless there is one. On disk when it returns.
-fn make_key_file(path: &Path) -> io::Result<()> {
-    let mut file = match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
-        file => file?,
-    };
-    let random: Zeroizing<[u8; KEY_LEN]> = Zeroizing::new(crypto::generate().map_err(io::Error::other)?);
-    let mut text = Zeroizing::new(String::with_capacity(2 * KEY_LEN + 1));
-    for byte in *random {
-        for nibble in [byte >> 4, byte & 15] {
-            text.push(char::from_digit(u32::from(nibble), 16).unwrap_or('0'));
+/// Makes a key file with 256 random bits as hex, unless there is one. Whole and on disk when it returns: it is
+/// written under another name first.
+pub(crate) fn make_key_file(path: &Path) -> Result<(), HeaderError> {
+    let make = || -> io::Result<()> {
+        if path.try_exists()? {
+            return Ok(());
         }
-    }
-    text.push('\n');
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    if let Some(directory) = path.parent() {
-        File::open(directory)?.sync_all()?;
-    }
-    Ok(())
+        let random: Zeroizing<[u8; KEY_LEN]> = Zeroizing::new(crypto::generate().map_err(io::Error::other)?);
+        let mut text = Zeroizing::new(String::with_capacity(2 * KEY_LEN + 1));
+        for byte in *random {
+            for nibble in [byte >> 4, byte & 15] {
+                text.push(char::from_digit(u32::from(nibble), 16).unwrap_or('0'));
+            }
+        }
+        text.push('\n');
+        let mut unfinished = path.as_os_str().to_owned();
+        unfinished.push(".unfinished");
+        let unfinished = PathBuf::from(unfinished);
+        match std::fs::remove_file(&unfinished) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        std::fs::rename(&unfinished, path)?;
+        match path.parent() {
+            Some(directory) => File::open(directory)?.sync_all(),
+            None => Ok(()),
+        }
+    };
+    make().map_err(|error| key_file_fault(path, &error))
 }
 
 /// Reads a key file, its trailing white space apart.
 fn read_key_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, HeaderError> {
     let refuse = |reason: String| HeaderError::KeyFile { path: path.to_owned(), reason };
-    let file = File::open(path).map_err(|error| key_file_fault(path, &error))?;
+    let file = open_file(path).map_err(|error| key_file_fault(path, &error))?;
     let about = file.metadata().map_err(|error| key_file_fault(path, &error))?;
     if about.permissions().mode() & 0o077 != 0 {
         return Err(refuse("others may read or write it; chmod 600 mends that".into()));
@@ -278,6 +293,13 @@ fn read_key_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, HeaderError> {
     Ok(content)
 }
 
+/// Opens a plain file that a caller named; a pipe or a device there must not make anybody wait.
+pub(crate) fn open_file(path: &Path) -> io::Result<File> {
+    let flags = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or_default();
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::ErrorKind::InvalidInput.into()) }
+}
+
 fn key_file_fault(path: &Path, error: &io::Error) -> HeaderError {
     HeaderError::KeyFile { path: path.to_owned(), reason: in_words(error.kind()) }
 }
@@ -290,6 +312,7 @@ mod tests {
     fn with_key_file(path: &Path) -> (Header, RootKey) {
         let root = RootKey::generate().unwrap();
         let mut header = Header::new();
+        make_key_file(path).unwrap();
         header.enrol_key_file(path, &root).unwrap();
         (header, root)
     }

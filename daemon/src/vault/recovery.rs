@@ -1,6 +1,6 @@
 //! Filling a store from a backup, and building one anew where the old one is damaged.
 
-use super::backup;
+use super::backup::{self, BackupError};
 use super::store::{Key, Sealed, Store, StoreError};
 use super::{Place, VaultError};
 use bursar_proto::time::Timestamp;
@@ -25,7 +25,7 @@ pub(super) fn fill(store: &Store, path: &Path) -> Result<u64, VaultError> {
 
 /// Moves a damaged store aside and builds one from the newest snapshot that is whole.
 pub(super) fn rebuild(place: &Place, now: Timestamp) -> Result<Store, VaultError> {
-    let aside = place.aside("damaged", now);
+    let aside = place.aside("store", "damaged", now);
     std::fs::rename(place.store(), &aside).map_err(|error| StoreError::Disk(error.kind().to_string()))?;
     tracing::error!(moved_to = %aside.display(), "the store was damaged and has been moved aside");
     for snapshot in backup::snapshots(&place.snapshots()) {
@@ -38,9 +38,11 @@ pub(super) fn rebuild(place: &Place, now: Timestamp) -> Result<Store, VaultError
                 tracing::error!(snapshot = %snapshot.display(), records, "the store was built anew from a snapshot; what came after it is lost");
                 return Ok(Store::open(&place.store())?);
             }
-            Err(error) => {
+            Err(error @ VaultError::Backup(BackupError::Damaged(_))) => {
                 tracing::error!(snapshot = %snapshot.display(), %error, "a snapshot cannot be used");
             }
+            // the disk may be full, or descriptors short: that passes, and no snapshot is to blame
+            Err(error) => return Err(error),
         }
     }
     tracing::error!(

@@ -15,7 +15,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
@@ -86,12 +86,19 @@ pub(crate) enum StoreError {
 pub(crate) struct Store {
     tree: sled::Tree,
     directory: PathBuf,
-    queued: Arc<Mutex<Queued>>,
+    queued: Arc<Waiting>,
     failed: Arc<AtomicBool>,
     commits: Option<mpsc::Sender<Commit>>,
     committer: Option<std::thread::JoinHandle<()>>,
     // dropped after the tree: closing it lets go of the lock
     _db: sled::Db,
+}
+
+/// What was asked for, and the bell that rings when some of it was applied.
+#[derive(Default)]
+struct Waiting {
+    queued: Mutex<Queued>,
+    applied: Condvar,
 }
 
 /// What was asked for and is not applied yet: the newest bytes of each key, with the number of their batch.
@@ -126,13 +133,13 @@ impl Store {
         let db = loop {
             // a damaged store may panic inside sled instead of failing
             let opened = catch_unwind(AssertUnwindSafe(|| config.open())).map_err(|_| StoreError::Damaged)?;
-            match opened.map_err(|error| describe(&error)) {
+            match opened.map_err(|error| at_open(&error)) {
                 Err(StoreError::InUse) if started.elapsed() < LET_GO => std::thread::sleep(LOOK_AGAIN),
                 opened => break opened?,
             }
         };
         let tree: sled::Tree = (*db).clone();
-        let queued = Arc::new(Mutex::new(Queued::default()));
+        let queued = Arc::new(Waiting::default());
         let failed = Arc::new(AtomicBool::new(false));
         let (commits, waiting) = mpsc::channel();
         let root = File::open(directory).map_err(|error| disk(&error))?;
@@ -155,16 +162,21 @@ impl Store {
 
     /// Whether a write would be taken now.
     pub(crate) fn writable(&self) -> Result<(), StoreError> {
-        if self.failed.load(Ordering::Acquire) {
+        if self.failed() {
             return Err(StoreError::Disk("an earlier write failed".into()));
         }
         room_at(&self.directory)
     }
 
+    /// Whether a write has failed since it was opened.
+    pub(crate) fn failed(&self) -> bool {
+        self.failed.load(Ordering::Acquire)
+    }
+
     /// Queues a batch; batches become durable in the order of these calls.
     pub(crate) fn commit(&self, batch: Batch) -> Committed {
         let (done, receiver) = oneshot::channel();
-        let mut queued = lock(&self.queued);
+        let mut queued = lock(&self.queued.queued);
         queued.batches += 1;
         let number = queued.batches;
         for (key, value) in &batch {
@@ -178,10 +190,18 @@ impl Store {
         Committed(receiver)
     }
 
+    /// Blocks until everything that was asked for has been applied, so that a scan sees all of it.
+    pub(crate) fn settle(&self) {
+        let mut queued = lock(&self.queued.queued);
+        while !queued.newest.is_empty() {
+            queued = self.queued.applied.wait(queued).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
     /// The newest bytes at `key`.
     pub(crate) fn get(&self, key: &Key) -> Result<Option<Sealed>, StoreError> {
         {
-            let queued = lock(&self.queued);
+            let queued = lock(&self.queued.queued);
             if let Some((_, value)) = queued.newest.get(key) {
                 return Ok(value.clone());
             }
@@ -194,8 +214,9 @@ impl Store {
         self.tree.is_empty()
     }
 
-    /// Visits all records of `kind`; what is queued and not applied yet is not among them.
+    /// Visits all records of `kind`, once all that was asked for has been applied.
     pub(crate) fn scan(&self, kind: Kind, mut visit: impl FnMut(Key, Sealed)) -> Result<(), StoreError> {
+        self.settle();
         for entry in self.tree.scan_prefix([kind.byte()]) {
             let (key, value) = entry.map_err(|error| describe(&error))?;
             if let Some(key) = Key::read(&key) {
@@ -260,6 +281,14 @@ fn disk(error: &io::Error) -> StoreError {
     StoreError::Disk(error.kind().to_string())
 }
 
+/// What keeps a store from opening: what sled does not understand of its own files is damage.
+fn at_open(error: &sled::Error) -> StoreError {
+    match error {
+        sled::Error::Unsupported(_) | sled::Error::ReportableBug(_) => StoreError::Damaged,
+        error => describe(error),
+    }
+}
+
 /// sled's errors as ours; their texts name no key or value.
 fn describe(error: &sled::Error) -> StoreError {
     match error {
@@ -315,7 +344,7 @@ mod tests {
             committed.durable_blocking().unwrap();
         }
         assert_eq!(&*store.get(&key(3)).unwrap().unwrap(), [49]);
-        assert!(lock(&store.queued).newest.is_empty());
+        assert!(lock(&store.queued.queued).newest.is_empty());
     }
 
     #[test]

@@ -25,6 +25,7 @@ fn made(dir: &Path) -> Vault {
     let mut vault = open(dir);
     let root = RootKey::generate().unwrap();
     let mut header = Header::new();
+    header::make_key_file(&dir.join("key")).unwrap();
     header.enrol_key_file(&dir.join("key"), &root).unwrap();
     vault.create(root, header, at(1)).unwrap().durable_blocking().unwrap();
     vault
@@ -156,6 +157,7 @@ fn new_keys_keep_everything_and_leave_nothing_under_the_old_ones() {
     let before = vault.unlocked().unwrap().store.get(&Key::MANIFEST).unwrap().unwrap().to_vec();
     let root = RootKey::generate().unwrap();
     let mut header = Header::new();
+    header::make_key_file(&dir.path().join("key")).unwrap();
     header.enrol_key_file(&dir.path().join("key"), &root).unwrap();
     vault.rekey(root, &header, at(6)).unwrap();
     assert_eq!(value(&mut vault, "a").as_deref(), Some("one"));
@@ -239,4 +241,75 @@ fn a_damaged_header_keeps_nothing_but_the_way_back_open() {
         assert_eq!(value(&mut vault, "a").as_deref(), Some("one"));
         std::fs::remove_dir_all(dir.path().join("state/store.replaced-20")).unwrap();
     }
+}
+
+#[test]
+fn a_lock_right_after_a_change_finds_everything_at_the_next_unlock() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut vault = made(dir.path());
+    let id = put(&mut vault, "a", "one");
+    for round in 0..20 {
+        for active in [false, true] {
+            let unlocked = vault.unlocked().unwrap();
+            // nobody waits for the disk
+            let _ = unlocked.write(|catalog| {
+                catalog.update_secret(&id, |secret| secret.active = active);
+                Ok::<_, VaultError>((vec![Change::Secret(id)], ()))
+            });
+        }
+        vault.lock();
+        unlock(&mut vault).unwrap_or_else(|error| panic!("round {round}: {error}"));
+    }
+}
+
+#[test]
+fn a_backup_in_the_middle_of_changes_proves_itself() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut vault = made(dir.path());
+    let id = put(&mut vault, "a", "one");
+    for round in 0..10 {
+        for active in [false, true] {
+            let _ = vault.unlocked().unwrap().write(|catalog| {
+                catalog.update_secret(&id, |secret| secret.active = active);
+                Ok::<_, VaultError>((vec![Change::Secret(id)], ()))
+            });
+        }
+        let file = dir.path().join("backup");
+        vault.backup(&file).unwrap();
+        let root = vault.header().unwrap().open(&Opener::Remembered).unwrap();
+        vault.restore(&file, root, at(round)).unwrap();
+    }
+}
+
+#[test]
+fn a_store_that_is_older_than_its_newest_snapshot_is_not_taken_for_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut vault = made(dir.path());
+    put(&mut vault, "a", "one");
+    let early = dir.path().join("early");
+    vault.backup(&early).unwrap();
+    put(&mut vault, "b", "two");
+    vault.snapshot(at(5)).unwrap();
+    drop(vault);
+    std::fs::remove_dir_all(dir.path().join("state/store")).unwrap();
+    let store = Store::open(&dir.path().join("state/store")).unwrap();
+    fill(&store, &early).unwrap();
+    drop(store);
+    let mut vault = open(dir.path());
+    let told = unlock(&mut vault).err().unwrap().to_string();
+    assert!(told.ends_with("it is older than its newest snapshot"), "{told}");
+}
+
+#[test]
+fn two_restores_in_one_second_keep_both_replaced_vaults() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut vault = made(dir.path());
+    let file = dir.path().join("backup");
+    vault.backup(&file).unwrap();
+    let mut kept = Vec::new();
+    for _ in 0..2 {
+        let root = vault.header().unwrap().open(&Opener::Remembered).unwrap();
+        kept.push(vault.restore(&file, root, at(9)).unwrap().2.unwrap());
+    }
+    assert!(kept[0] != kept[1] && kept.iter().all(|path| path.is_dir()));
 }

@@ -35,6 +35,8 @@ pub(crate) struct Unlocked {
     pub(super) manifest: ManifestV1,
     /// Names and attributes.
     pub(crate) catalog: Catalog,
+    /// A change was begun and could not be sealed: memory is ahead of the disk, and has to be read anew.
+    pub(super) spoilt: bool,
     /// The generation that the newest snapshot holds.
     pub(super) snapshot_of: Option<u64>,
 }
@@ -48,7 +50,7 @@ impl Unlocked {
     ) -> Result<(Committed, T), E> {
         self.store.writable().map_err(VaultError::from)?;
         let (changes, answer) = change(&mut self.catalog)?;
-        let batch = self.sealed_batch(&changes)?;
+        let batch = self.sealed_batch(&changes).inspect_err(|_| self.spoilt = true)?;
         Ok((self.store.commit(batch), answer))
     }
 
@@ -57,15 +59,10 @@ impl Unlocked {
         self.store.writable()?;
         let written = header.write()?;
         self.manifest.header = self.keys.digest_header(&written);
-        let mut batch = self.sealed_batch(&[])?;
+        let mut batch = self.sealed_batch(&[]).inspect_err(|_| self.spoilt = true)?;
         batch.push((Key::HEADER, Some(Sealed::from(written))));
         self.header = header;
         Ok(self.store.commit(batch))
-    }
-
-    /// The promise that everything that was asked for until now is on disk.
-    pub(crate) fn settled(&self) -> Committed {
-        self.store.commit(Batch::new())
     }
 
     /// Reads a secret's credentials.

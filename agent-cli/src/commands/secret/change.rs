@@ -3,30 +3,36 @@
 use super::{follow, show_where};
 use crate::args::secret::{Create, Edit};
 use crate::credentials;
+use crate::origin::{Origin, place, read_json};
 use crate::session::Session;
 use crate::stop::Stop;
 use bursar_proto::call::{SecretCreate, SecretEdit, SecretShow};
+use bursar_proto::error::CallError;
 use bursar_proto::fields::{Edit as Change, Fields, Invalid};
 use bursar_proto::name::Reference;
+use std::path::Path;
 
 pub(super) fn create(session: &Session, create: Create) -> Result<(), Stop> {
     let secret = create.named.secret;
-    let call = match (create.from_file, create.r#type) {
-        (Some(file), _) => SecretCreate::from_file(secret, &session.input.file(&file)?)?,
+    let (origin, call) = match (create.from_file, create.r#type) {
+        (Some(file), _) => from_file(session, &file, |json| SecretCreate::from_file(secret, json))?,
         (None, None) => return Err(Stop::usage("missing: --type, or --from-file")),
-        (None, Some(kind)) => SecretCreate {
-            secret,
-            r#type: kind,
-            environment: create.environment,
-            unbound: create.unbound.then_some(true),
-            credentials: credentials::of_new(kind, &create.fields.given, &session.input)?,
-            exchange_policy: create.exchange_policy,
-            expiration_date: create.expiration_date,
-        },
+        (None, Some(kind)) => (
+            Origin::Flags(kind),
+            SecretCreate {
+                secret,
+                r#type: kind,
+                environment: create.environment,
+                unbound: create.unbound.then_some(true),
+                credentials: credentials::of_new(kind, &create.fields.given, &session.input)?,
+                exchange_policy: create.exchange_policy,
+                expiration_date: create.expiration_date,
+            },
+        ),
     };
     // a prompt comes before the connection: the agent need not wait for a person
     let mut client = session.connect()?;
-    let made = client.call(&call)?;
+    let made = client.call(&call).map_err(|error| origin.blame(error))?;
     follow(session, &mut client, made, &create.following)
 }
 
@@ -34,26 +40,42 @@ pub(super) fn edit(session: &Session, edit: Edit) -> Result<(), Stop> {
     let mut client = session.connect()?;
     let present = client.call(&SecretShow { secret: edit.named.secret })?;
     let secret = Reference::from(present.name);
-    let call = match edit.from_file {
-        Some(file) => edit_from_file(secret.clone(), &session.input.file(&file)?)?,
-        None => SecretEdit {
-            secret: secret.clone(),
-            name: edit.name,
-            credentials: credentials::of_edit(present.r#type, &edit.fields.given, &session.input)?,
-            exchange_policy: edit.exchange_policy,
-            expiration_date: match edit.expiration_date {
-                _ if edit.no_expiration_date => Change::Clear,
-                Some(date) => Change::Set(date),
-                None => Change::Keep,
+    let (origin, call) = match edit.from_file {
+        Some(file) => from_file(session, &file, |json| edit_from_file(secret.clone(), json))?,
+        None => (
+            Origin::Flags(present.r#type),
+            SecretEdit {
+                secret: secret.clone(),
+                name: edit.name,
+                credentials: credentials::of_edit(present.r#type, &edit.fields.given, &session.input)?,
+                exchange_policy: edit.exchange_policy,
+                expiration_date: match edit.expiration_date {
+                    _ if edit.no_expiration_date => Change::Clear,
+                    Some(date) => Change::Set(date),
+                    None => Change::Keep,
+                },
             },
-        },
+        ),
     };
     if changes_nothing(&call) {
         return Err(Stop::usage("nothing to change was said").hint("see bursar secret edit --help"));
     }
     show_where(session, &mut client, secret)?;
-    let edited = client.call(&call)?;
+    let edited = client.call(&call).map_err(|error| origin.blame(error))?;
     follow(session, &mut client, edited, &edit.following)
+}
+
+/// Reads a call from a file; every fault begins with the file's name.
+fn from_file<C>(
+    session: &Session,
+    file: &Path,
+    read: impl FnOnce(&str) -> Result<C, Invalid>,
+) -> Result<(Origin, C), Stop> {
+    let origin = Origin::file(file);
+    let text = session.input.file(file)?;
+    let json = read_json(&text, &place(file))?;
+    let call = read(json.expose()).map_err(|fault| origin.blame(CallError::from(fault)))?;
+    Ok((origin, call))
 }
 
 fn edit_from_file(secret: Reference, json: &str) -> Result<SecretEdit, Invalid> {

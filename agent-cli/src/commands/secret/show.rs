@@ -37,39 +37,71 @@ fn describe(one: &Secret, now: Timestamp) -> String {
         ("environment", Some(cell(one.environment.as_ref()))),
         ("stage", one.stage.map(|stage| stage.to_string())),
     ];
-    pairs.extend(one.credentials.iter().map(|(name, value)| (name.as_str(), Some(plain(value)))));
+    let fields: Vec<_> =
+        one.credentials.iter().map(|(name, value)| (row_name(name), plain(name, value))).collect();
+    pairs.extend(fields.iter().map(|(name, value)| (name.as_str(), value.clone())));
     pairs.extend([
-        ("exchange_policy", one.exchange_policy.map(|policy| policy.to_string())),
+        ("exchange policy", one.exchange_policy.map(|policy| policy.to_string())),
         ("status", Some(one.status.to_string())),
-        ("status_details", one.status_details.clone()),
+        ("status details", one.status_details.clone()),
         ("active", Some(yes_no(one.active))),
-        ("created_at", at(Some(one.created_at))),
-        ("updated_at", at(Some(one.updated_at))),
-        ("activated_at", at(one.activated_at)),
-        ("expires_at", at(one.expires_at)),
-        ("refresh_at", at(one.refresh_at)),
-        ("refresh_status", one.refresh_status.map(|status| status.as_str().to_owned())),
-        ("refresh_status_details", one.refresh_status_details.clone()),
-        ("refresh_attempt", (one.refresh_attempt > 0).then(|| one.refresh_attempt.to_string())),
-        ("next_attempt_at", at(one.next_attempt_at)),
-        ("expiration_date", at(one.expiration_date)),
-        ("authorization_url", one.authorization_url.clone()),
-        ("authorization_url_expires_at", at(one.authorization_url_expires_at)),
+        ("created", at(Some(one.created_at))),
+        ("updated", at(Some(one.updated_at))),
+        ("activated", at(one.activated_at)),
+        ("expires", at(one.expires_at)),
+        ("refresh due", at(one.refresh_at)),
+        ("refresh status", one.refresh_status.map(|status| status.as_str().to_owned())),
+        ("refresh status details", one.refresh_status_details.clone()),
+        ("refresh attempt", (one.refresh_attempt > 0).then(|| one.refresh_attempt.to_string())),
+        ("next attempt", at(one.next_attempt_at)),
+        ("expiration date", at(one.expiration_date)),
+        ("authorization url", one.authorization_url.clone()),
+        ("authorization url expires", at(one.authorization_url_expires_at)),
     ]);
     record(&pairs)
 }
 
-/// A text as it is, anything else as JSON.
-fn plain(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+/// A field's name as rows are named.
+fn row_name(field: &str) -> String {
+    field.replace('_', " ")
+}
+
+/// A field's value; `None` where it is empty.
+fn plain(field: &str, value: &Value) -> Option<String> {
+    Some(match value {
+        Value::Null => return None,
+        Value::String(text) => text.clone(),
+        Value::Number(seconds) if field == "ttl" || field == "refresh_offset" => {
+            seconds.as_i64().map_or_else(|| seconds.to_string(), seconds_in_words)
+        }
+        Value::Object(pairs) if field == "options" => {
+            let shown = pairs.iter().map(|(name, value)| {
+                format!("{name}={}", value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+            });
+            shown.collect::<Vec<_>>().join(", ")
+        }
+        Value::Array(all) if all.iter().all(Value::is_string) => {
+            all.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
+        }
+        other => other.to_string(),
+    })
+    .filter(|text| !text.is_empty())
+}
+
+fn seconds_in_words(seconds: i64) -> String {
+    match in_words(seconds) {
+        // under a minute the words are the number
+        words if words == format!("{seconds} s") => words,
+        words => format!("{seconds} s ({words})"),
+    }
 }
 
 pub(super) fn test(test: &ExchangeTest) -> String {
     let lifetime = i64::try_from(test.expires_in).unwrap_or(i64::MAX);
     record(&[
         ("secret", Some(test.secret.to_string())),
-        ("expires_in", Some(format!("{} s ({})", test.expires_in, in_words(lifetime)))),
-        ("token_type", test.token_type.clone()),
+        ("lifetime", Some(seconds_in_words(lifetime))),
+        ("token type", test.token_type.clone()),
         ("scope", test.scope.clone()),
         ("fingerprint", Some(test.fingerprint.clone())),
     ])
@@ -96,7 +128,8 @@ pub(super) fn applied(printer: &Printer, applied: &Applied) -> String {
             ]
         })
         .collect();
-    head + &table(printer, ["LAST SEEN", "COUNT", "UID", "CALLER"], &rows)
+    head + "asked for since the agent started:\n"
+        + &table(printer, ["LAST SEEN", "COUNT", "UID", "CALLER"], &rows)
 }
 
 #[cfg(test)]
@@ -106,7 +139,7 @@ pub(super) mod tests {
     pub(crate) fn example() -> Value {
         serde_json::json!({
             "name": "acme/x", "id": "7f", "type": "oauth2-client_credentials", "environment": "acme/development",
-            "stage": "development", "credentials": { "client_id": "i", "options": { "scope": "a" } },
+            "stage": "development", "credentials": { "client_id": "i", "refresh_offset": 3600, "options": { "scope": "a" }, "client_auth": null },
             "exchange_policy": "standard", "status": "succeeded", "status_details": null, "active": true,
             "created_at": "2026-11-20T06:00:00Z", "updated_at": "2026-11-20T06:00:00Z",
             "activated_at": "2026-11-20T06:00:00Z", "expires_at": "2026-11-21T06:00:00Z",
@@ -122,14 +155,17 @@ pub(super) mod tests {
         let text = describe(&secret, "2026-11-21T02:40:00Z".parse().unwrap());
         let line = |key: &str| {
             text.lines()
-                .find(|line| line.starts_with(&format!("{key} ")))
+                .find(|line| line.starts_with(&format!("{key}  ")))
                 .map(|line| line[key.len()..].trim())
         };
         assert_eq!(line("name"), Some("acme/x"));
-        assert_eq!(line("options"), Some("{\"scope\":\"a\"}"));
-        assert_eq!(line("expires_at"), Some("2026-11-21T06:00:00Z (in 3 h 20 min)"));
-        assert_eq!(line("refresh_at"), Some("2026-11-21T02:00:00Z (40 min ago)"));
-        assert_eq!(line("expiration_date"), None);
+        assert_eq!(line("client id"), Some("i"));
+        assert_eq!(line("options"), Some("scope=a"));
+        assert_eq!(line("refresh offset"), Some("3600 s (1 h)"));
+        assert_eq!(line("client auth"), None);
+        assert_eq!(line("expires"), Some("2026-11-21T06:00:00Z (in 3 h 20 min)"));
+        assert_eq!(line("refresh due"), Some("2026-11-21T02:00:00Z (40 min ago)"));
+        assert_eq!(line("expiration date"), None);
     }
 
     #[test]

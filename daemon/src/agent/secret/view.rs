@@ -3,11 +3,13 @@
 use super::named;
 use crate::agent::organization::no_organization;
 use crate::agent::{Agent, environment_id, secret_id};
+use crate::exchange::Cause;
 use crate::vault::Unlocked;
 use crate::vault::store::Id;
 use bursar_proto::call::{SECRETS_PAGE_MAX, SecretList};
 use bursar_proto::error::CallError;
 use bursar_proto::fields::Invalid;
+use bursar_proto::kind::FailureCause;
 use bursar_proto::name::{Name, OrganizationName, Reference};
 use bursar_proto::reply;
 use std::fmt::Write as _;
@@ -29,7 +31,10 @@ impl Agent {
         }
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let after = call.after.map(|name| self.resolve(name));
-        let environment = call.environment.map(|name| self.resolve(name));
+        let environment = call.environment.map(|name| match &call.organization {
+            Some(organization) => name.within(organization),
+            None => self.resolve(name),
+        });
         let mut vault = self.vault();
         let unlocked = vault.unlocked()?;
         let catalog = &unlocked.catalog;
@@ -68,6 +73,11 @@ impl Agent {
 pub(super) fn view(unlocked: &Unlocked, id: &Id) -> Result<reply::Secret, CallError> {
     let secret = named(&unlocked.catalog, id)?;
     let environment = secret.environment.and_then(|id| unlocked.catalog.environments.get(&id));
+    // one record that cannot be read must not hide all others
+    let (credentials, unreadable) = match unlocked.credentials(id) {
+        Ok(credentials) => (credentials.public(), None),
+        Err(error) => (serde_json::Map::new(), Some(error.to_string())),
+    };
     Ok(reply::Secret {
         name: secret.full_name(),
         id: id.iter().fold(String::new(), |mut text, byte| {
@@ -78,10 +88,15 @@ pub(super) fn view(unlocked: &Unlocked, id: &Id) -> Result<reply::Secret, CallEr
         r#type: secret.kind,
         environment: environment.map(|e| e.name.clone()),
         stage: environment.map(|e| e.stage),
-        credentials: unlocked.credentials(id)?.public(),
+        credentials,
         exchange_policy: secret.policy,
         status: secret.status,
-        status_details: secret.status_details.as_deref().map(str::to_owned),
+        status_details: unreadable.or_else(|| secret.status_details.as_deref().map(str::to_owned)),
+        failure: secret.last_failure.map(|cause| match cause {
+            Cause::Unreachable => FailureCause::Unreachable,
+            Cause::Transient => FailureCause::Transient,
+            Cause::Permanent => FailureCause::Permanent,
+        }),
         active: secret.active,
         created_at: secret.created_at,
         updated_at: secret.updated_at,

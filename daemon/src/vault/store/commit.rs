@@ -1,10 +1,10 @@
 //! The one thread that writes: it applies what waits, flushes, reaches the disk, and only then answers.
 
-use super::{Batch, Queued, Sealed, StoreError, describe, lock};
+use super::{Batch, Sealed, StoreError, Waiting, describe, lock};
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, mpsc};
 use tokio::sync::oneshot;
 
 /// How many waiting batches share one flush: a bound for the memory that one commit takes.
@@ -21,7 +21,7 @@ pub(super) struct Commit {
 pub(super) struct Committer {
     pub(super) tree: sled::Tree,
     pub(super) root: File,
-    pub(super) queued: Arc<Mutex<Queued>>,
+    pub(super) queued: Arc<Waiting>,
     pub(super) failed: Arc<AtomicBool>,
 }
 
@@ -68,7 +68,7 @@ impl Committer {
 
     /// Drops from the queue what these commits applied, unless something newer waits.
     fn forget(&self, shared: &[Commit]) {
-        let mut queued = lock(&self.queued);
+        let mut queued = lock(&self.queued.queued);
         for commit in shared {
             for (key, _) in &commit.batch {
                 if queued.newest.get(key).is_some_and(|(number, _)| *number <= commit.number) {
@@ -79,5 +79,6 @@ impl Committer {
         if queued.newest.is_empty() && queued.newest.capacity() > SHARED_MAX {
             queued.newest.shrink_to_fit();
         }
+        self.queued.applied.notify_all();
     }
 }
