@@ -37,7 +37,8 @@ fn used(arguments: &[OsString]) -> clap::Command {
     let mut command = Args::command();
     command.build();
     for argument in arguments.iter().skip(1) {
-        match argument.to_str().and_then(|name| command.find_subcommand(name)) {
+        let name = argument.to_str().filter(|name| *name != "help");
+        match name.and_then(|name| command.find_subcommand(name)) {
             Some(inner) => command = inner.clone(),
             // flags may stand before a command, and --socket with its path
             None if command.has_subcommands() => {}

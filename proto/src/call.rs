@@ -222,6 +222,11 @@ methods! {
         secret: Reference,
         /// Its new name, in the same organization.
         name: Option<Reference>,
+        /// Its type, which stays: another one is a conflict.
+        r#type: Option<SecretType>,
+        /// Binds an unbound secret; a bound one stays where it is.
+        #[serde(skip_serializing_if = "Edit::is_keep")]
+        environment: Edit<Reference>,
         /// The fields that change.
         #[serde(serialize_with = "expose")]
         credentials: Option<SensitiveJson>,
@@ -352,6 +357,8 @@ mod tests {
         let call = SecretEdit {
             secret: "acme/x".parse().unwrap(),
             name: None,
+            r#type: None,
+            environment: Edit::Keep,
             credentials: Some(SensitiveJson::new(r#"{"token":"t"}"#.into()).unwrap()),
             exchange_policy: None,
             expiration_date: Edit::Clear,

@@ -123,10 +123,12 @@ impl Client {
         match self.stream.write_all(&line) {
             Ok(()) => Ok(id),
             // who turns us away says why and closes, perhaps before we have written
-            Err(error) => match self.line().and_then(|line| parse(&self.input[line])?.error.ok_or_else(unreadable)) {
-                Ok(told) => Err(told.into()),
-                Err(_) => Err(self.broken(&error)),
-            },
+            Err(error) => {
+                match self.line().and_then(|line| parse(&self.input[line])?.error.ok_or_else(unreadable)) {
+                    Ok(told) => Err(told.into()),
+                    Err(_) => Err(self.broken(&error)),
+                }
+            }
         }
     }
 

@@ -66,7 +66,9 @@ fn a_failed_exchange_is_followed_to_its_exit_code() {
     };
     let run = create("bad", &["--wait"]);
     assert_eq!(run.code, 7, "{run:?}");
-    assert!(run.err.contains("invalid_client") && run.err.contains("hint:"), "{run:?}");
+    assert!(run.err.contains("invalid_client"), "{run:?}");
+    assert_eq!((run.err.matches("hint:").count(), run.out.matches("hint:").count()), (1, 0), "{run:?}");
+    assert!(run.err.contains("bursar secret retry personal/bad"), "{run:?}");
     issuer.from_now_on(Reply::Grant(3600));
     create("good", &["--wait"]).ok();
     let run = create("later", &["--json"]).ok();
@@ -149,6 +151,44 @@ fn create_takes_flags_files_and_standard_input_but_no_sensitive_flag() {
 }
 
 #[test]
+fn a_refused_field_is_named_with_its_file_or_its_flag() {
+    let (home, _daemon) = open_vault();
+    let error = |arguments: &[&str]| {
+        let run = home.cli(&[&["secret", "create", "x", "--json"], arguments].concat());
+        assert_eq!(run.code, 2, "{arguments:?}: {run:?}");
+        run.json_error()["message"].as_str().unwrap().to_owned()
+    };
+    let of_file = |content: &str| {
+        home.file("crm.json", content);
+        error(&["--from-file", "crm.json"])
+    };
+    assert_eq!(of_file("{\n  \"type\": canary-3f1e\n}\n"), "crm.json: no json: line 2, column 11");
+    assert_eq!(of_file(r#"{"type":"token","credentials":{}}"#), "crm.json: field token: is required");
+    assert_eq!(of_file(r#"{"typ":"token"}"#), "crm.json: unknown field typ");
+    home.file("s", "s");
+    let flags = [
+        "--type",
+        "oauth2-client_credentials",
+        "--client-id",
+        "i",
+        "--client-secret-file",
+        "s",
+        "--token-url",
+        "ftp://x",
+    ];
+    assert!(error(&flags).starts_with("--token-url: "), "{}", error(&flags));
+    assert!(error(&["--type", "oauth2-google"]).contains("not available yet"));
+}
+
+#[test]
+fn an_indented_file_is_taken() {
+    let (home, _daemon) = open_vault();
+    home.file("x.json", "{\n  \"type\": \"token\",\n  \"credentials\": {\n    \"token\": \"a b\"\n  }\n}\n");
+    home.cli(&["secret", "create", "x", "--from-file", "x.json"]).ok();
+    assert_eq!(home.artifact("x")["value"], "a b");
+}
+
+#[test]
 fn lists_are_filtered_and_arrays_in_json() {
     let (home, _daemon) = with_every_type();
     home.ok("organization.create", json!({ "organization": "acme" }));
@@ -215,6 +255,59 @@ fn a_whole_life_without_a_person() {
     let env = home.cli(&["agent", "env"]).ok().out;
     assert!(env.contains("BURSAR_SOCK") && env.contains("bursar.sock"), "{env}");
     home.cli(&["agent", "stop"]).ok();
+}
+
+#[test]
+fn a_passphrase_that_nobody_can_be_asked_for_is_wanted_as_a_file() {
+    let home = Home::new();
+    home.file("pass", "correct horse\n");
+    home.file("short", "horse\n");
+    let refused = |arguments: &[&str]| {
+        let run = home.cli(&[&["--json"], arguments].concat());
+        assert_eq!(run.code, 2, "{arguments:?}: {run:?}");
+        let error = run.json_error();
+        (error["message"].as_str().unwrap().to_owned(), error["hint"].as_str().unwrap_or_default().to_owned())
+    };
+    assert_eq!(refused(&["init", "--passphrase-file", "short"]).0, "a passphrase has 8 to 1024 bytes");
+    home.cli(&["init", "--passphrase-file", "pass"]).ok();
+    home.cli(&["backup", "b"]).ok();
+    assert_eq!(refused(&["backup", "b"]).1, "confirm with --yes");
+    home.cli(&["backup", "b", "--yes"]).ok();
+    let wanted =
+        ("no passphrase, and no terminal to ask on".to_owned(), "use --passphrase-file FILE".to_owned());
+    assert_eq!(refused(&["rekey"]), wanted);
+    assert_eq!(refused(&["restore", "b", "--yes"]), wanted);
+    assert_eq!(refused(&["passphrase", "--new-file", "pass"]).1, "use --current-file FILE");
+    assert!(refused(&["restore", "/nope", "--yes"]).0.starts_with("cannot read /nope"));
+    home.cli(&["lock"]).ok();
+    assert_eq!(refused(&["unlock"]), wanted);
+    home.cli(&["unlock", "--passphrase-file", "pass"]).ok();
+    home.cli(&["agent", "stop"]).ok();
+    let run = home.cli(&["agent", "stop"]);
+    assert_eq!(run.code, 9, "{run:?}");
+    assert!(!run.err.contains("hint:"), "{run:?}");
+}
+
+#[test]
+fn quickstart_says_what_to_type_next() {
+    let home = Home::new();
+    let out = home.cli(&["quickstart"]).ok().out;
+    let program = bursar_tests::binaries::binaries().bursar.display().to_string();
+    for line in ["agent stop", "get personal/hello", "secret list"] {
+        assert!(out.contains(&format!("  {program} {line}\n")), "{out}");
+    }
+    let next = out.split_once("next:\n").unwrap().1;
+    assert!(next.starts_with(&format!("  export BURSAR_HOME='{}'\n", home.path().display())), "{out}");
+    let env = home.cli(&["agent", "env", "--json"]).ok().json();
+    assert_eq!(env["BURSAR_HOME"], home.path().to_str().unwrap());
+    let run = cli::Run::finish(
+        cli::command(&home, &["agent", "start"])
+            .env("BURSAR_SOCK", home.path().join("other.sock"))
+            .spawn()
+            .unwrap(),
+        None,
+    );
+    assert!(run.err.contains("other.sock") && run.err.contains("unset one of them"), "{run:?}");
 }
 
 #[test]

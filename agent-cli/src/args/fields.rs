@@ -54,7 +54,9 @@ pub(crate) fn flag(field: &Field) -> String {
 /// Every field once, with the types that have it.
 fn table() -> Vec<(&'static Field, Vec<SecretType>)> {
     let mut table: Vec<(&'static Field, Vec<SecretType>)> = Vec::new();
-    for kind in SecretType::ALL {
+    // a type that is not shown comes last, so that a field which another has too is explained by that one
+    let kinds = SecretType::ALL.iter().filter(|kind| **kind != NOT_YET);
+    for kind in kinds.chain([&NOT_YET]) {
         for field in kind.fields() {
             match table.iter_mut().find(|(known, _)| known.name == field.name) {
                 Some((_, kinds)) => kinds.push(*kind),

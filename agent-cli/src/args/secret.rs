@@ -105,7 +105,7 @@ pub(crate) struct Edit {
     #[command(flatten)]
     pub(crate) named: Named,
     #[arg(long, value_name = "FILE", help = "Read the changes from this JSON file, - for standard input: \
-        {\"name\", \"exchange_policy\", \"expiration_date\", \"credentials\"}",
+        {\"name\", \"type\", \"environment\", \"exchange_policy\", \"expiration_date\", \"credentials\"}",
         conflicts_with_all = ["name", "exchange_policy", "expiration_date", "no_expiration_date"])]
     pub(crate) from_file: Option<PathBuf>,
     /// Its new name, in the same organization

@@ -78,7 +78,11 @@ pub(crate) fn passphrase(session: &Session, passphrase: &Passphrase) -> Result<(
         None => None,
     };
     let new = session.input.new_passphrase(new_file.as_deref())?;
-    let vault = session.ask(&VaultPassphrase { current: current.map(sensitive), new: sensitive(new) })?;
+    let call = VaultPassphrase { current: current.map(sensitive), new: sensitive(new) };
+    let vault = session.connect()?.call(&call).map_err(|error| {
+        let hint = wants_passphrase(&error).then(|| "use --current-file FILE".to_owned());
+        CallError { hint: hint.or(error.hint), ..error }
+    })?;
     print_vault(session, &vault)
 }
 

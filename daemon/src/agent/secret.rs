@@ -72,6 +72,11 @@ impl Agent {
     pub(super) async fn secret_edit(self: &Arc<Self>, call: SecretEdit) -> Result<reply::Secret, CallError> {
         let name = self.resolve(call.secret);
         let new_name = call.name.map(|new| of_organization(new, &name)).transpose()?.map(|full| full.name);
+        let environment = match call.environment {
+            Edit::Keep => None,
+            Edit::Clear => Some(None),
+            Edit::Set(environment) => Some(Some(of_organization(environment, &name)?)),
+        };
         let (id, kind, old, old_policy, revision) = {
             let mut vault = self.vault();
             let unlocked = vault.unlocked()?;
@@ -115,12 +120,24 @@ impl Agent {
                     format!("secret {}/{new} exists", name.organization),
                 ));
             }
+            if call.r#type.is_some_and(|other| other != kind) {
+                return Err(CallError::new(
+                    ErrorName::Conflict,
+                    format!("{name} is a {kind}, and a type stays"),
+                )
+                .hint("create another secret of the other type"));
+            }
+            let bind_to = match environment {
+                None => None,
+                Some(environment) => binding(catalog, &name, secret, environment.as_ref())?,
+            };
             if let Some(new) = new_name {
                 catalog.rename_secret(&id, new);
             }
             catalog.update_secret(&id, |secret| {
                 secret.policy = policy;
                 secret.updated_at = now;
+                secret.environment = bind_to.or(secret.environment);
                 if !keep_date {
                     secret.expiration_date = expiration_date;
                 }
@@ -137,15 +154,11 @@ impl Agent {
         let now = self.clock.now();
         let (id, credentials) = self.stored(&name)?;
         self.write(|catalog| {
-            let environment_id = environment_id(catalog, &environment)?;
-            if let Some(bound) = named(catalog, &id)?.environment {
-                let to = catalog.environments.get(&bound).map_or_else(String::new, |e| e.name.to_string());
-                return Err(CallError::new(
-                    ErrorName::Conflict,
-                    format!("{name} is bound to {to}, and a binding stays"),
-                )
-                .hint("create another secret for another environment"));
+            let secret = named(catalog, &id)?;
+            if secret.environment.is_some() {
+                return Err(bound(catalog, &name, secret));
             }
+            let environment_id = environment_id(catalog, &environment)?;
             catalog.update_secret(&id, |secret| {
                 secret.environment = Some(environment_id);
                 secret.updated_at = now;
@@ -342,6 +355,29 @@ impl Agent {
         }
         view(unlocked, id)
     }
+}
+
+/// The environment that an edit binds a secret to; `None` where it is there already, or stays in none.
+fn binding(
+    catalog: &Catalog,
+    name: &Qualified,
+    secret: &Secret,
+    wanted: Option<&Qualified>,
+) -> Result<Option<Id>, CallError> {
+    let wanted = wanted.map(|environment| environment_id(catalog, environment)).transpose()?;
+    match secret.environment {
+        None => Ok(wanted),
+        Some(present) if wanted == Some(present) => Ok(None),
+        Some(_) => Err(bound(catalog, name, secret)),
+    }
+}
+
+/// The error for a binding that would change.
+fn bound(catalog: &Catalog, name: &Qualified, secret: &Secret) -> CallError {
+    let environment = secret.environment.and_then(|id| catalog.environments.get(&id));
+    let to = environment.map_or_else(String::new, |environment| environment.name.to_string());
+    CallError::new(ErrorName::Conflict, format!("{name} is bound to {to}, and a binding stays"))
+        .hint("create another secret for another environment")
 }
 
 /// Starts a secret anew after a change: an oauth2 secret waits for an exchange and keeps its old artifact until

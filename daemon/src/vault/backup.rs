@@ -204,9 +204,21 @@ pub(crate) fn snapshot(
     generation: u64,
 ) -> Result<(), BackupError> {
     crate::vault::store::make_private(directory)?;
+    remove_unfinished(directory)?;
     write(store, header, &directory.join(format!("{second:012}-{generation}.snapshot")))?;
     for old in snapshots(directory).into_iter().skip(SNAPSHOTS_KEPT) {
         std::fs::remove_file(old)?;
+    }
+    Ok(())
+}
+
+/// What a kill left half written is of no use to anybody.
+fn remove_unfinished(directory: &Path) -> io::Result<()> {
+    for entry in std::fs::read_dir(directory)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "unfinished") {
+            std::fs::remove_file(path)?;
+        }
     }
     Ok(())
 }

@@ -47,6 +47,8 @@ pub(super) fn edit(session: &Session, edit: Edit) -> Result<(), Stop> {
             SecretEdit {
                 secret: secret.clone(),
                 name: edit.name,
+                r#type: None,
+                environment: Change::Keep,
                 credentials: credentials::of_edit(present.r#type, &edit.fields.given, &session.input)?,
                 exchange_policy: edit.exchange_policy,
                 expiration_date: match edit.expiration_date {
@@ -80,10 +82,12 @@ fn from_file<C>(
 
 fn edit_from_file(secret: Reference, json: &str) -> Result<SecretEdit, Invalid> {
     let fields = Fields::parse(Some(json))?;
-    fields.only(&["name", "credentials", "exchange_policy", "expiration_date"])?;
+    fields.only(&["name", "type", "environment", "credentials", "exchange_policy", "expiration_date"])?;
     Ok(SecretEdit {
         secret,
         name: fields.take("name")?,
+        r#type: fields.take("type")?,
+        environment: fields.take("environment")?,
         credentials: fields.take("credentials")?,
         exchange_policy: fields.take("exchange_policy")?,
         expiration_date: fields.take("expiration_date")?,
@@ -92,6 +96,8 @@ fn edit_from_file(secret: Reference, json: &str) -> Result<SecretEdit, Invalid> 
 
 fn changes_nothing(call: &SecretEdit) -> bool {
     call.name.is_none()
+        && call.r#type.is_none()
+        && call.environment.is_keep()
         && call.credentials.is_none()
         && call.exchange_policy.is_none()
         && call.expiration_date.is_keep()
@@ -111,6 +117,6 @@ mod tests {
         assert_eq!(call.expiration_date, Change::Clear);
         assert_eq!(call.credentials.unwrap().expose(), r#"{"token":"t"}"#);
         assert!(changes_nothing(&read("{}").unwrap()));
-        assert_eq!(read(r#"{"type":"token"}"#).unwrap_err(), "unknown field type");
+        assert_eq!(read(r#"{"unbound":true}"#).unwrap_err(), "unknown field unbound");
     }
 }
