@@ -223,6 +223,7 @@ methods! {
         /// Its new name, in the same organization.
         name: Option<Reference>,
         /// Its type, which stays: another one is a conflict.
+        #[serde(skip_serializing_if = "Option::is_none")]
         r#type: Option<SecretType>,
         /// Binds an unbound secret; a bound one stays where it is.
         #[serde(skip_serializing_if = "Edit::is_keep")]

@@ -17,7 +17,7 @@ pub(crate) struct Get {
     /// How long it must still be valid: 90s, 10m, 4h
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, allow_hyphen_values = true)]
     pub(crate) min_validity: Option<u64>,
-    /// Write to this file (0600, by rename) instead of standard output
+    /// Write to this file (0600, by rename) instead of standard output (-)
     #[arg(long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
 }

@@ -253,10 +253,16 @@ mod tests {
     }
 
     #[test]
-    fn a_file_and_flags_exclude_each_other() {
-        for flag in ["--type token", "--token-file f", "--unbound", "--ttl 3s"] {
+    fn a_file_has_the_fields_alone_and_other_flags_win_over_it() {
+        let parses = |flag: &str| {
             let line = format!("bursar secret create x --from-file f {flag}");
-            assert!(Args::try_parse_from(line.split(' ')).is_err(), "{flag}");
+            Args::try_parse_from(line.split(' ')).is_ok()
+        };
+        for flag in ["--type token", "--token-file f", "--ttl 3s"] {
+            assert!(!parses(flag), "{flag}");
+        }
+        for flag in ["--unbound", "--environment staging", "--expiration-date 2030-01-01"] {
+            assert!(parses(flag), "{flag}");
         }
     }
 }

@@ -75,9 +75,13 @@ pub(crate) struct Following {
 pub(crate) struct Create {
     #[command(flatten)]
     pub(crate) named: Named,
-    #[arg(long, value_name = "FILE", help = "Read all from this JSON file, - for standard input: {\"type\", \
-        \"environment\", \"unbound\", \"exchange_policy\", \"expiration_date\", \"credentials\"}",
-        conflicts_with_all = ["type", "environment", "unbound", "exchange_policy", "expiration_date"])]
+    #[arg(
+        long,
+        value_name = "FILE",
+        help = "Read all from this JSON file, - for standard input: {\"type\", \
+        \"environment\", \"unbound\", \"exchange_policy\", \"expiration_date\", \"credentials\"}; flags win over it",
+        conflicts_with = "type"
+    )]
     pub(crate) from_file: Option<PathBuf>,
     /// What the secret is
     #[arg(long, required_unless_present = "from_file", value_parser = secret_type())]
@@ -111,6 +115,9 @@ pub(crate) struct Edit {
     /// Its new name, in the same organization
     #[arg(long)]
     pub(crate) name: Option<Reference>,
+    /// Bind it to this environment, where it is bound to none
+    #[arg(long, value_name = "NAME", conflicts_with = "from_file")]
+    pub(crate) environment: Option<Reference>,
     /// Which lifetimes are accepted
     #[arg(long, value_name = "POLICY", value_parser = policy())]
     pub(crate) exchange_policy: Option<ExchangePolicy>,

@@ -17,6 +17,7 @@ use bursar_proto::sensitive::Sensitive;
 use bursar_proto::time::Timestamp;
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
@@ -34,8 +35,8 @@ pub(crate) fn get(session: &Session, get: Get) -> Result<(), Stop> {
         line
     };
     match &get.output {
-        Some(path) => write_private(path, &line),
-        None => write_out(&line),
+        Some(path) if path != Path::new("-") => write_private(path, &line),
+        _ => write_out(&line),
     }
 }
 

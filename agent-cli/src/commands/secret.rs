@@ -12,7 +12,7 @@ use bursar_proto::call::{
 };
 use bursar_proto::client::Client;
 use bursar_proto::error::{CallError, ErrorName};
-use bursar_proto::kind::Status;
+use bursar_proto::kind::{FailureCause, Status};
 use bursar_proto::name::Reference;
 use bursar_proto::reply::{Applied, Secret};
 use std::io::{IsTerminal, stdout};
@@ -129,7 +129,9 @@ fn verdict(secret: &Secret) -> Option<CallError> {
                 Some(hint) => format!("{hint}; then: bursar secret retry {name}"),
                 None => format!("try it anew: bursar secret retry {name}"),
             };
-            Some(CallError::new(ErrorName::Failed, message).hint(hint))
+            let unreachable = secret.failure == Some(FailureCause::Unreachable);
+            let error = if unreachable { ErrorName::IssuerUnreachable } else { ErrorName::Failed };
+            Some(CallError::new(error, message).hint(hint))
         }
         Status::Pending => {
             Some(CallError::new(ErrorName::Pending, format!("the exchange of {} still runs", secret.name)))

@@ -15,7 +15,17 @@ use std::path::Path;
 pub(super) fn create(session: &Session, create: Create) -> Result<(), Stop> {
     let secret = create.named.secret;
     let (origin, call) = match (create.from_file, create.r#type) {
-        (Some(file), _) => from_file(session, &file, |json| SecretCreate::from_file(secret, json))?,
+        (Some(file), _) => {
+            let (origin, mut call) = from_file(session, &file, |json| SecretCreate::from_file(secret, json))?;
+            // what was said last, and by hand, counts
+            if create.unbound || create.environment.is_some() {
+                call.environment = create.environment;
+                call.unbound = create.unbound.then_some(true);
+            }
+            call.exchange_policy = create.exchange_policy.or(call.exchange_policy);
+            call.expiration_date = create.expiration_date.or(call.expiration_date);
+            (origin, call)
+        }
         (None, None) => return Err(Stop::usage("missing: --type, or --from-file")),
         (None, Some(kind)) => (
             Origin::Flags(kind),
@@ -48,7 +58,7 @@ pub(super) fn edit(session: &Session, edit: Edit) -> Result<(), Stop> {
                 secret: secret.clone(),
                 name: edit.name,
                 r#type: None,
-                environment: Change::Keep,
+                environment: edit.environment.map_or(Change::Keep, Change::Set),
                 credentials: credentials::of_edit(present.r#type, &edit.fields.given, &session.input)?,
                 exchange_policy: edit.exchange_policy,
                 expiration_date: match edit.expiration_date {
