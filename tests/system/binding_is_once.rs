@@ -108,3 +108,28 @@ fn an_edit_that_fails_leaves_the_old_artifact_in_service() {
     assert_eq!(home.ok("secret.wait", json!({ "secret": "s" }))["status"], "failed");
     assert_eq!(home.artifact("s")["value"], "granted-1");
 }
+
+#[test]
+fn an_edit_binds_what_is_unbound_and_changes_neither_binding_nor_type() {
+    let (home, _daemon) = open_vault();
+    environment(&home, "live", "production");
+    let mut params = token("s", "value");
+    params["unbound"] = json!(true);
+    home.create(params);
+    let edit = |change: serde_json::Value| {
+        let mut params = json!({ "secret": "s" });
+        params.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        params
+    };
+    let bound = home.ok("secret.edit", edit(json!({ "environment": "live" })));
+    assert_eq!(bound["environment"], "personal/live");
+    assert_eq!(home.artifact("s")["value"], "value");
+    home.ok("secret.edit", edit(json!({ "environment": "live", "type": "token" })));
+    for change in [
+        json!({ "environment": "development" }),
+        json!({ "environment": null }),
+        json!({ "type": "api-key" }),
+    ] {
+        assert_eq!(home.refused("secret.edit", edit(change.clone())), "conflict", "{change}");
+    }
+}

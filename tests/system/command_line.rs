@@ -78,6 +78,33 @@ fn a_failed_exchange_is_followed_to_its_exit_code() {
 }
 
 #[test]
+fn an_issuer_that_is_not_there_has_an_exit_code_of_its_own() {
+    let (home, _daemon) = open_vault();
+    let mut file = grant("x", "http://127.0.0.1:1/token");
+    file.as_object_mut().unwrap().remove("secret");
+    let run =
+        home.cli_with_input(&["secret", "create", "x", "--from-file", "-", "--wait"], &file.to_string());
+    assert_eq!(run.code, 8, "{run:?}");
+    assert_eq!(home.cli(&["secret", "retry", "x", "--wait"]).code, 8);
+    // what is stored is a failure, whatever its cause was
+    assert_eq!(home.cli(&["get", "x"]).code, 7);
+}
+
+#[test]
+fn flags_win_over_a_file_and_null_there_means_unbound() {
+    let (home, _daemon) = open_vault();
+    let create = |name: &str, environment: Value, flags: &[&str]| {
+        let file = serde_json::json!({ "type": "token", "environment": environment, "credentials": { "token": "v" } });
+        let arguments = [&["secret", "create", name, "--from-file", "-", "--json"], flags].concat();
+        home.cli_with_input(&arguments, &file.to_string()).ok().json()["environment"].clone()
+    };
+    assert_eq!(create("a", "development".into(), &[]), "personal/development");
+    assert_eq!(create("b", "development".into(), &["--unbound"]), Value::Null);
+    assert_eq!(create("c", Value::Null, &[]), Value::Null);
+    assert_eq!(create("d", Value::Null, &["--environment", "development"]), "personal/development");
+}
+
+#[test]
 fn get_prints_values_headers_fields_and_files() {
     let (home, _daemon) = with_every_type();
     let out = |arguments: &[&str]| home.cli(&[&["get"], arguments].concat()).ok().out;

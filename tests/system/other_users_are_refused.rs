@@ -6,20 +6,27 @@ use rustix::process::{Gid, Uid, geteuid};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 use serde_json::json;
 use std::fs;
+use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
 use std::thread;
 
 fn mode(path: &std::path::Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
 }
 
+/// Makes this thread, and it alone, another user's.
+fn become_user(uid: u32) {
+    let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(uid));
+    set_thread_groups(&[]).unwrap();
+    set_thread_res_gid(gid, gid, gid).unwrap();
+    set_thread_res_uid(uid, uid, uid).unwrap();
+}
+
 /// What the daemon answers to a thread that has become `uid`; only root can.
 fn ask_as(uid: u32, home: &Home) -> String {
     let become_and_ask = move || {
-        let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(uid));
-        set_thread_groups(&[]).unwrap();
-        set_thread_res_gid(gid, gid, gid).unwrap();
-        set_thread_res_uid(uid, uid, uid).unwrap();
+        become_user(uid);
         let mut socket = home.connect();
         socket.ask_quietly("artifact.get", &json!({ "secret": "t" })).ok();
         socket.line().unwrap_or_else(|| "closed".to_owned())
@@ -61,4 +68,39 @@ fn another_user_gets_no_answer_even_where_the_socket_is_open() {
     assert!(!answer.contains("the-value") && !answer.contains("result"), "{answer}");
     assert!(answer.contains("denied") || answer.contains("closed"), "{answer}");
     assert_eq!(home.ok("hello", json!({}))["agent"], "bursard");
+}
+
+#[test]
+fn a_socket_that_another_user_put_there_is_told_nothing() {
+    if !geteuid().is_root() {
+        eprintln!("needs root, to become another user");
+        return;
+    }
+    let home = Home::new();
+    let place = home.path().join("trap");
+    fs::create_dir(&place).unwrap();
+    fs::set_permissions(home.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(&place, fs::Permissions::from_mode(0o777)).unwrap();
+    let socket = place.join("s");
+    let told = thread::scope(|scope| {
+        let (ready, set) = std::sync::mpsc::channel();
+        let trap = scope.spawn({
+            let socket = &socket;
+            move || {
+                become_user(65534);
+                let listener = UnixListener::bind(socket).unwrap();
+                ready.send(()).unwrap();
+                let mut told = Vec::new();
+                listener.accept().unwrap().0.read_to_end(&mut told).unwrap();
+                told
+            }
+        });
+        set.recv().unwrap();
+        let arguments = ["--socket", socket.to_str().unwrap(), "unlock", "--passphrase-file", "-"];
+        let run = home.cli_with_input(&arguments, "a passphrase for nobody else\n");
+        assert_eq!(run.code, 4, "{run:?}");
+        assert!(run.err.contains("runs as another user"), "{run:?}");
+        trap.join().unwrap()
+    });
+    assert!(told.is_empty(), "{} bytes were told", told.len());
 }
