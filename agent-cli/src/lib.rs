@@ -5,18 +5,18 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`args`] | every command and flag, as clap definitions; completions and man pages come from them too |
-//! | [`usage`] | what clap refuses, in words that repeat no value |
-//! | [`surroundings`] | the one reader of environment variables |
-//! | [`session`] | what a command has at hand: a connection, the printer, the keyboard |
-//! | [`agent`] | starting the daemon and waiting for it |
-//! | [`input`] | passphrases, files, prompts, confirmations |
-//! | [`credentials`] | a secret's fields, from flags, files and prompts to JSON |
-//! | [`origin`] | which file or flag a refused field came from |
-//! | [`output`] | the one printer |
-//! | [`file`] | files with values: 0600, by rename |
-//! | [`stop`] | why a command ends early |
-//! | [`commands`] | one file for each noun |
+//! | `args` | every command and flag, as clap definitions; completions and man pages come from them too |
+//! | `usage` | what clap refuses, in words that repeat no value |
+//! | `surroundings` | the one reader of environment variables |
+//! | `session` | what a command has at hand: a connection, the printer, the keyboard |
+//! | `agent` | starting the daemon and waiting for it |
+//! | `input` | passphrases, files, prompts, confirmations |
+//! | `credentials` | a secret's fields, from flags, files and prompts to JSON |
+//! | `origin` | which file or flag a refused field came from |
+//! | `output` | the one printer |
+//! | `file` | files with values: 0600, by rename |
+//! | `stop` | why a command ends early |
+//! | `commands` | one file for each noun |
 
 mod agent;
 mod args;
