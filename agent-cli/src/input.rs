@@ -1,6 +1,7 @@
 //! What comes in: passphrases, sensitive files, confirmations. All of it is bounded, and wiped on drop.
 
 use crate::stop::Stop;
+use bursar_proto::call::{PASSPHRASE_MAX, PASSPHRASE_MIN};
 use bursar_proto::frame::REQUEST_MAX;
 use std::cell::Cell;
 use std::fs::File;
@@ -12,7 +13,7 @@ use zeroize::{Zeroize, Zeroizing};
 const FILE_MAX: usize = REQUEST_MAX;
 
 /// How long a new passphrase is, in bytes. The agent is the judge; a person hears it before typing it twice.
-const PASSPHRASE_LENGTH: std::ops::RangeInclusive<usize> = 8..=1024;
+const PASSPHRASE_LENGTH: std::ops::RangeInclusive<usize> = PASSPHRASE_MIN..=PASSPHRASE_MAX;
 
 /// The longest confirmation, in bytes: an organization, a slash, a name, and a newline, rounded up.
 const CONFIRMATION_MAX: u64 = 256;

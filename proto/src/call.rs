@@ -16,6 +16,12 @@ use serde::de::DeserializeOwned;
 /// How many secrets a page of `secret.list` holds at the most: an answer of about a megabyte.
 pub const SECRETS_PAGE_MAX: u64 = 1_000;
 
+/// The shortest passphrase, in bytes; Argon2id makes guessing dear, not impossible.
+pub const PASSPHRASE_MIN: usize = 8;
+
+/// The longest passphrase, in bytes: longer ones are files, and a vault takes those as key files.
+pub const PASSPHRASE_MAX: usize = 1_024;
+
 /// A method: its parameters, its name, its reply.
 pub trait Method: Serialize + Sized {
     /// The name on the wire.

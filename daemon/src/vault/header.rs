@@ -10,6 +10,7 @@ use crate::vault::crypto::{
 use crate::vault::store::in_words;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use bursar_proto::call::{PASSPHRASE_MAX, PASSPHRASE_MIN};
 use bursar_proto::sensitive::Sensitive;
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions};
@@ -24,12 +25,6 @@ const VERSION: u32 = 1;
 
 /// The longest header, in bytes: two enrolments take under 1 KiB, a path at most 4 KiB.
 pub(crate) const HEADER_MAX: usize = 16 * 1024;
-
-/// The shortest passphrase, in bytes; Argon2id makes guessing dear, not impossible.
-pub(crate) const PASSPHRASE_MIN: usize = 8;
-
-/// The longest passphrase, in bytes.
-pub(crate) const PASSPHRASE_MAX: usize = 1_024;
 
 /// The shortest key file, in bytes: as long as the key that comes from it.
 const KEY_FILE_MIN: usize = KEY_LEN;
