@@ -12,7 +12,7 @@
 //! | `http.connect_timeout` | duration | `10s` |
 //! | `http.total_timeout` | duration | `30s` |
 //! | `http.extra_ca_file` | path | none |
-//! | `log.level` | `error` to `trace` | `info` |
+//! | `log.level` | `off`, `error` to `trace` | `info` |
 
 use crate::exchange::HttpSettings;
 use bursar_proto::kind::ExchangePolicy;
@@ -24,7 +24,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// The largest config file, in bytes.
+/// The largest config file, in bytes: a thousand times what the settings take.
 const CONFIG_MAX: u64 = 256 * 1024;
 
 /// The longest time limit that makes sense for anything here.
@@ -261,7 +261,7 @@ pub(crate) struct Paths {
 impl Paths {
     /// Reads the environment: `BURSAR_HOME`, `BURSAR_SOCK`, the XDG directories, `HOME`.
     pub(crate) fn find(socket: Option<PathBuf>, config: Option<PathBuf>) -> Result<Self, ConfigError> {
-        Self::from(socket, config, rustix::process::getuid().as_raw(), variable)
+        Self::from(socket, config, rustix::process::geteuid().as_raw(), variable)
     }
 
     fn from(

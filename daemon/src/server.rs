@@ -21,7 +21,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Accepts connections until the daemon stops.
 pub(crate) async fn run(agent: Arc<Agent>, listener: &UnixListener) {
-    let permits = Arc::new(Semaphore::new(agent.config().socket.max_connections.min(harden::connections())));
+    let limit = agent.config().socket.max_connections.min(harden::connections());
+    let permits = Arc::new(Semaphore::new(limit));
     loop {
         let accepted = tokio::select! {
             () = agent.shutdown.cancelled() => return,
@@ -49,10 +50,10 @@ pub(crate) async fn run(agent: Arc<Agent>, listener: &UnixListener) {
             continue;
         }
         let Ok(permit) = permits.clone().try_acquire_owned() else {
-            let limit = agent.config().socket.max_connections;
             let error =
-                CallError::new(ErrorName::TooManyConnections, format!("{limit} connections are open"))
-                    .hint("close some, or raise socket.max_connections in the config");
+                CallError::new(ErrorName::TooManyConnections, format!("{limit} connections are open")).hint(
+                    "close some, or raise socket.max_connections and the limit of open files, then restart",
+                );
             turn_away(&stream, error);
             continue;
         };

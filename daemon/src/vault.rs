@@ -56,6 +56,9 @@ pub(crate) enum VaultError {
     /// It is locked.
     #[error("the vault is locked")]
     Locked,
+    /// It was made by a newer version: nothing is damaged.
+    #[error("the vault was made by a newer version of bursar")]
+    Newer,
     /// It cannot be opened as it lies there; a backup can take its place.
     #[error("the vault cannot be used: {0}")]
     Unusable(String),
@@ -77,8 +80,11 @@ pub(crate) enum VaultError {
 }
 
 impl From<UnknownForm> for VaultError {
-    fn from(_: UnknownForm) -> Self {
-        Self::Tampered("a record has a form that this version does not know")
+    fn from(form: UnknownForm) -> Self {
+        match form {
+            UnknownForm::Newer => Self::Newer,
+            UnknownForm::Unreadable => Self::Tampered("a record cannot be read"),
+        }
     }
 }
 
@@ -140,6 +146,8 @@ enum State {
     Unlocked(Box<Unlocked>),
     /// The store cannot be opened, and why.
     Broken(String),
+    /// The store is a newer version's.
+    Newer(Store),
 }
 
 impl Vault {
@@ -167,7 +175,7 @@ impl Vault {
     pub(crate) fn state(&self) -> VaultState {
         match &self.state {
             State::Absent(_) => VaultState::Absent,
-            State::Locked(..) | State::Broken(_) => VaultState::Locked,
+            State::Locked(..) | State::Broken(_) | State::Newer(_) => VaultState::Locked,
             State::Unlocked(_) => VaultState::Unlocked,
         }
     }
@@ -175,7 +183,9 @@ impl Vault {
     /// What keeps the store from taking writes, if anything does.
     pub(crate) fn writable(&self) -> Result<(), String> {
         match &self.state {
-            State::Absent(store) | State::Locked(store, _) => store.writable().map_err(|e| e.to_string()),
+            State::Absent(store) | State::Locked(store, _) | State::Newer(store) => {
+                store.writable().map_err(|e| e.to_string())
+            }
             State::Unlocked(unlocked) => unlocked.store.writable().map_err(|e| e.to_string()),
             State::Broken(why) => Err(why.clone()),
         }
@@ -188,6 +198,7 @@ impl Vault {
             State::Locked(_, header) => Ok(header),
             State::Unlocked(unlocked) => Ok(&unlocked.header),
             State::Broken(why) => Err(VaultError::Unusable(why.clone())),
+            State::Newer(_) => Err(VaultError::Newer),
         }
     }
 
@@ -198,6 +209,7 @@ impl Vault {
             State::Locked(..) => Err(VaultError::Locked),
             State::Unlocked(unlocked) => Ok(unlocked),
             State::Broken(why) => Err(VaultError::Unusable(why.clone())),
+            State::Newer(_) => Err(VaultError::Newer),
         }
     }
 
@@ -299,7 +311,7 @@ impl Vault {
                 drop(store);
                 Some(root)
             }
-            State::Absent(store) | State::Locked(store, _) => {
+            State::Absent(store) | State::Locked(store, _) | State::Newer(store) => {
                 drop(store);
                 None
             }
@@ -440,7 +452,7 @@ impl Vault {
     pub(crate) fn spoilt(&self) -> bool {
         match &self.state {
             State::Unlocked(unlocked) => unlocked.spoilt || unlocked.store.failed(),
-            State::Absent(store) | State::Locked(store, _) => store.failed(),
+            State::Absent(store) | State::Locked(store, _) | State::Newer(store) => store.failed(),
             State::Broken(_) => false,
         }
     }
@@ -478,9 +490,13 @@ fn at_rest(store: Store) -> Result<State, VaultError> {
     match store.get(&Key::HEADER)? {
         None if store.is_empty() => Ok(State::Absent(store)),
         None => Err(VaultError::Tampered("its header is missing")),
-        Some(bytes) => {
-            let header = Header::read(&bytes)?;
-            Ok(State::Locked(store, header))
-        }
+        Some(bytes) => match Header::read(&bytes) {
+            Ok(header) => Ok(State::Locked(store, header)),
+            Err(HeaderError::Newer) => {
+                tracing::error!("the vault was made by a newer version of bursar");
+                Ok(State::Newer(store))
+            }
+            Err(error) => Err(error.into()),
+        },
     }
 }

@@ -301,7 +301,7 @@ methods! {
 }
 
 impl SecretCreate {
-    /// The parameters as they stand in a file: `name` beside the members of the file.
+    /// The parameters as they stand in a file: `secret` beside the members of the file.
     ///
     /// # Errors
     /// A member that is unknown or wrong.

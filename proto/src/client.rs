@@ -109,7 +109,7 @@ impl Client {
         }
     }
 
-    /// Sends a call without waiting; its answer must be read with [`Self::call`]'s order in mind.
+    /// Sends a call; [`Self::call`] reads its answer.
     ///
     /// # Errors
     /// [`ErrorName::DaemonUnreachable`] where the connection breaks.

@@ -4,11 +4,11 @@
 //! the line that should stand there. It knows the document's shape (headings, tables, `→` and `←` lines) and
 //! nothing of the daemon.
 
-use crate::call::{self, Call, Method};
+use crate::call::{self, Call, Method, SECRETS_PAGE_MAX};
 use crate::error::{ErrorName, WireError};
 use crate::frame::{ID_MAX, REPLY_MAX, REQUEST_MAX, Request};
 use crate::kind::{
-    Change, ExchangePolicy, Field, RefreshStatus, SecretType, Shape, Stage, Status, VaultState,
+    Change, ExchangePolicy, FailureCause, Field, RefreshStatus, SecretType, Shape, Stage, Status, VaultState,
 };
 use crate::{name, reply, socket};
 use serde::de::DeserializeOwned;
@@ -369,6 +369,7 @@ fn every_closed_set_of_words_is_whole() {
         row("stage", Stage::ALL),
         row("status", Status::ALL),
         row("refresh status", RefreshStatus::ALL),
+        row("failure", FailureCause::ALL),
         row("exchange policy", ExchangePolicy::ALL),
         row("vault state", VaultState::ALL),
         row("change", Change::ALL),
@@ -388,8 +389,7 @@ fn every_limit_has_its_number() {
         format!("| name of an organization | {} bytes |", name::ORGANIZATION_MAX),
         format!("| any other name | {} bytes |", name::NAME_MAX),
         format!("| path of the socket | {} bytes |", socket::PATH_MAX),
-        // the daemon holds this one; the contract has no constant for it
-        "| secrets in a page of `secret.list` | 1000 |".to_owned(),
+        format!("| secrets in a page of `secret.list` | {SECRETS_PAGE_MAX} |"),
     ];
     let mut faults = Faults::default();
     faults.compare("Limits", &texts(section("Limits").rows()), &texts(coded));

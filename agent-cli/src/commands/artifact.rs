@@ -45,7 +45,7 @@ fn head(artifact: &Artifact) -> Result<String, Stop> {
     match &artifact.header {
         Some(header) => Ok(format!("{}: {}", header.name, header.prefix)),
         None => Err(Stop::usage(format!("a secret of type {} makes no header line", artifact.r#type))
-            .hint("take its value: bursar get without --header")),
+            .hint("leave --header out")),
     }
 }
 

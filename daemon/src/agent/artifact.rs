@@ -208,7 +208,7 @@ fn refusal(secret: &Secret, saved: Option<&Saved>, need: i64, now: Timestamp) ->
             explained(ErrorName::Failed, &format!("the exchange of {full} failed: "), details, secret)
         }
         Status::ManualAuthorization => {
-            let hint = format!("authorize it: bursar secret reauthorize {full}");
+            let hint = format!("see what it waits for: bursar secret show {full}");
             refuse(ErrorName::NeedsAuthorization, format!("{full} waits for a person to authorize"), hint)
         }
         Status::Succeeded => stale(secret, saved.map_or(0, |saved| left(saved, now))),

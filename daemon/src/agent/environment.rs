@@ -23,7 +23,8 @@ impl Agent {
                 .get(&name.organization)
                 .ok_or_else(|| no_organization(&name.organization))?;
             if organization.environments.contains_key(&name.name) {
-                return Err(CallError::new(ErrorName::Conflict, format!("environment {name} exists")));
+                return Err(CallError::new(ErrorName::Conflict, format!("environment {name} exists"))
+                    .hint("see which there are: bursar environment list"));
             }
             let taken = organization.environments.values().filter_map(|id| catalog.environments.get(id));
             if stage != Stage::Development

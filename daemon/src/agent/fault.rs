@@ -11,6 +11,9 @@ use bursar_proto::error::{CallError, ErrorName};
 use bursar_proto::kind::Status;
 use bursar_proto::name::Qualified;
 
+/// What to do about a vault of a newer version: nothing in it is damaged.
+const NEWER: &str = "update bursar, then restart the agent";
+
 impl From<VaultError> for CallError {
     fn from(error: VaultError) -> Self {
         let message = error.to_string();
@@ -20,12 +23,15 @@ impl From<VaultError> for CallError {
             VaultError::Locked => Self::new(ErrorName::Locked, message).hint("open it: bursar unlock"),
             VaultError::Header(header) => header.into(),
             VaultError::Store(store) | VaultError::Backup(BackupError::Store(store)) => store.into(),
+            VaultError::Newer => Self::new(ErrorName::StoreFailed, message).hint(NEWER),
             VaultError::Tampered(_) | VaultError::Unusable(_) => Self::new(ErrorName::StoreFailed, message)
                 .hint("put a backup in its place: bursar restore FILE"),
             VaultError::Backup(BackupError::File(std::io::ErrorKind::NotFound)) => {
                 Self::new(ErrorName::NotFound, message)
             }
-            VaultError::Backup(BackupError::Damaged(_)) => Self::new(ErrorName::Invalid, message),
+            VaultError::Backup(BackupError::Damaged(_)) => {
+                Self::new(ErrorName::Invalid, message).hint("use another backup")
+            }
             VaultError::Backup(BackupError::File(_)) => {
                 Self::new(ErrorName::StoreFailed, message).hint("see to the disk and try again")
             }
@@ -38,16 +44,18 @@ impl From<HeaderError> for CallError {
     fn from(error: HeaderError) -> Self {
         let message = error.to_string();
         match error {
-            HeaderError::WrongKey(_) => Self::new(ErrorName::WrongKey, message),
-            HeaderError::NotEnrolled("passphrase") => Self::new(ErrorName::WrongKey, message)
-                .hint("open it by its key file: bursar unlock --key-file FILE"),
-            HeaderError::NotEnrolled(_) => {
-                Self::new(ErrorName::WrongKey, message).hint("open it by its passphrase: bursar unlock")
+            HeaderError::WrongKey(_) => Self::new(ErrorName::WrongKey, message)
+                .hint("try again; each further wrong one costs a longer wait"),
+            HeaderError::NotEnrolled("passphrase") => {
+                Self::new(ErrorName::WrongKey, message).hint("open it by its key file: --key-file FILE")
             }
+            HeaderError::NotEnrolled(_) => Self::new(ErrorName::WrongKey, message)
+                .hint("open it by its passphrase: --passphrase-file FILE"),
             HeaderError::KeyFile { .. } | HeaderError::PassphraseLength | HeaderError::TooLong => {
                 Self::new(ErrorName::Invalid, message)
             }
-            HeaderError::Damaged | HeaderError::Newer => Self::new(ErrorName::StoreFailed, message)
+            HeaderError::Newer => Self::new(ErrorName::StoreFailed, message).hint(NEWER),
+            HeaderError::Damaged => Self::new(ErrorName::StoreFailed, message)
                 .hint("put a backup in its place: bursar restore FILE"),
             HeaderError::Crypto(_) => Self::new(ErrorName::Internal, message),
         }
@@ -60,7 +68,7 @@ impl From<StoreError> for CallError {
             StoreError::DiskFull { .. } => "make room and try again; nothing was changed",
             StoreError::ReadOnly => "mount it writable and try again; nothing was changed",
             StoreError::Damaged => "put a backup in its place: bursar restore FILE",
-            StoreError::InUse => "stop the other agent: bursar agent stop",
+            StoreError::InUse => "try again",
             StoreError::TooLarge(_) => "make it smaller",
             StoreError::Disk(_) => "see to the disk and try again",
         };

@@ -16,7 +16,8 @@ impl Agent {
         let name = call.organization;
         self.write(|catalog| {
             if catalog.organizations.contains_key(&name) {
-                return Err(CallError::new(ErrorName::Conflict, format!("organization {name} exists")));
+                return Err(CallError::new(ErrorName::Conflict, format!("organization {name} exists"))
+                    .hint("see which there are: bursar organization list"));
             }
             Ok((found_organization(catalog, name.clone(), id, environment, now), ()))
         })
@@ -55,7 +56,7 @@ impl Agent {
                     ErrorName::Conflict,
                     format!("organization {name} has {count} secrets"),
                 )
-                .hint(format!("delete them first: bursar secret list --organization {name}")));
+                .hint(format!("see them: bursar secret list --organization {name}; then delete each")));
             }
             let mut changes = vec![Change::Organization(organization.id)];
             let environments: Vec<_> = organization.environments.values().copied().collect();

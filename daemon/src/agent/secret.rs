@@ -63,7 +63,7 @@ impl Agent {
             secret.policy = policy;
             secret.expiration_date = expiration_date;
             catalog.insert_secret(id, secret);
-            Ok((renewed(catalog, id, Some(&credentials), &credentials, now), ()))
+            Ok((restarted(catalog, id, Some(&credentials), &credentials, now), ()))
         })
         .await?;
         self.exchange_soon(&id, Some(Happened::Created))
@@ -142,7 +142,7 @@ impl Agent {
                     secret.expiration_date = expiration_date;
                 }
             });
-            Ok((renewed(catalog, id, Some(&credentials), &credentials, now), ()))
+            Ok((restarted(catalog, id, Some(&credentials), &credentials, now), ()))
         })
         .await?;
         self.exchange_soon(&id, Some(Happened::Edited))
@@ -163,7 +163,7 @@ impl Agent {
                 secret.environment = Some(environment_id);
                 secret.updated_at = now;
             });
-            Ok((renewed(catalog, id, None, &credentials, now), ()))
+            Ok((restarted(catalog, id, None, &credentials, now), ()))
         })
         .await?;
         self.exchange_soon(&id, Some(Happened::Bound))
@@ -180,7 +180,7 @@ impl Agent {
             if !named(catalog, &id)?.active {
                 return Err(inactive(&name));
             }
-            Ok((renewed(catalog, id, None, &credentials, now), ()))
+            Ok((restarted(catalog, id, None, &credentials, now), ()))
         })
         .await?;
         self.exchange_soon(&id, None)
@@ -382,7 +382,7 @@ fn bound(catalog: &Catalog, name: &Qualified, secret: &Secret) -> CallError {
 
 /// Starts a secret anew after a change: an oauth2 secret waits for an exchange and keeps its old artifact until
 /// then; the other types have their artifact at once. Answers what to write.
-fn renewed(
+fn restarted(
     catalog: &mut Catalog,
     id: Id,
     to_store: Option<&Credentials>,

@@ -200,17 +200,19 @@ impl Http {
                 "this system has no root certificates; hint: install ca-certificates, or set SSL_CERT_FILE"
             }
             Bad::UnknownIssuer => {
-                "its certificate comes of no authority that is trusted here; hint: give that authority's certificate as extra ca file"
+                "its certificate comes of no authority that is trusted here; hint: name that authority's certificate as http.extra_ca_file in bursar.toml"
             }
-            Bad::Expired | Bad::ExpiredContext { .. } => "its certificate has expired",
+            Bad::Expired | Bad::ExpiredContext { .. } => {
+                "its certificate has expired; hint: ask whoever runs the issuer"
+            }
             Bad::NotValidYet | Bad::NotValidYetContext { .. } => {
                 "its certificate is not valid yet; hint: check the clock of this machine"
             }
             Bad::NotValidForName | Bad::NotValidForNameContext { .. } => {
                 "its certificate is for another name; hint: check token_url"
             }
-            Bad::Revoked => "its certificate was revoked",
-            _ => "its certificate is not acceptable",
+            Bad::Revoked => "its certificate was revoked; hint: ask whoever runs the issuer",
+            _ => "its certificate is not acceptable; hint: ask whoever runs the issuer",
         }
     }
 }

@@ -13,6 +13,7 @@ pub(super) struct Parsed<'a> {
     pub(super) params: Option<&'a str>,
 }
 
+/// Reads a request's envelope.
 ///
 /// # Errors
 /// What is wrong, and the id where that could be read.

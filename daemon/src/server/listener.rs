@@ -32,7 +32,7 @@ pub(crate) enum PlaceError {
     /// What is there is no socket.
     #[error("{} is in the way and is no socket", .0.display())]
     NoSocket(PathBuf),
-    /// Others may enter the directory.
+    /// The directory is another user's.
     #[error("the socket's directory {} belongs to another user", .0.display())]
     ForeignDirectory(PathBuf),
     /// Longer than the system takes.

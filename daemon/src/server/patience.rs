@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::time::Duration;
 use tokio::time::{Instant, Sleep};
 
-/// The time limits of a connection, on one timer that is set anew only when it rings too early.
+/// How long a peer may still take, and for what.
 pub(super) struct Patience {
     limits: SocketConfig,
     waits_for: WaitsFor,

@@ -286,7 +286,7 @@ impl Catalog {
 
     /// Takes in a record of an organization.
     pub(crate) fn load_organization(&mut self, id: Id, record: &OrganizationV1) -> Result<(), UnknownForm> {
-        let name = record.name.parse().map_err(|_| UnknownForm)?;
+        let name = record.name.parse().map_err(|_| UnknownForm::Unreadable)?;
         self.insert_organization(name, id, Timestamp::from_seconds(record.created_at));
         Ok(())
     }
@@ -298,8 +298,9 @@ impl Catalog {
         record: &EnvironmentV1,
         organizations: &HashMap<Id, OrganizationName>,
     ) -> Result<(), UnknownForm> {
-        let organization = organizations.get(&record.organization).ok_or(UnknownForm)?.clone();
-        let name = Qualified { organization, name: record.name.parse().map_err(|_| UnknownForm)? };
+        let organization = organizations.get(&record.organization).ok_or(UnknownForm::Unreadable)?.clone();
+        let name =
+            Qualified { organization, name: record.name.parse().map_err(|_| UnknownForm::Unreadable)? };
         let stage = record::stage_of(record.stage)?;
         let created_at = Timestamp::from_seconds(record.created_at);
         self.insert_environment(id, Environment { name, stage, created_at });
@@ -315,8 +316,8 @@ impl Catalog {
     ) -> Result<(), UnknownForm> {
         let time = |seconds: Option<i64>| seconds.map(Timestamp::from_seconds);
         let secret = Secret {
-            organization: organizations.get(&record.organization).ok_or(UnknownForm)?.clone(),
-            name: record.name.parse().map_err(|_| UnknownForm)?,
+            organization: organizations.get(&record.organization).ok_or(UnknownForm::Unreadable)?.clone(),
+            name: record.name.parse().map_err(|_| UnknownForm::Unreadable)?,
             kind: record::kind_of(record.kind)?,
             environment: record.environment,
             policy: record.policy.map(record::policy_of).transpose()?,
@@ -342,7 +343,7 @@ impl Catalog {
             due: None,
         };
         if secret.environment.is_some_and(|environment| !self.environments.contains_key(&environment)) {
-            return Err(UnknownForm);
+            return Err(UnknownForm::Unreadable);
         }
         self.insert_secret(id, secret);
         Ok(())

@@ -29,7 +29,7 @@ pub(crate) const HEADER_MAX: usize = 16 * 1024;
 /// The shortest key file, in bytes: as long as the key that comes from it.
 const KEY_FILE_MIN: usize = KEY_LEN;
 
-/// The longest key file, in bytes.
+/// The longest key file, in bytes: any key of any other tool fits, a file that is none mostly does not.
 const KEY_FILE_MAX: usize = 64 * 1024;
 
 /// How the root key can be had.

@@ -58,7 +58,7 @@ pub(super) fn load(store: &Store, keys: &Keys) -> Result<(ManifestV1, Catalog), 
                     Kind::Organization => {
                         let record: record::OrganizationV1 = record::decode(&plain)?;
                         catalog.load_organization(id, &record)?;
-                        organizations.insert(id, record.name.parse().map_err(|_| UnknownForm)?);
+                        organizations.insert(id, record.name.parse().map_err(|_| UnknownForm::Unreadable)?);
                     }
                     Kind::Environment => {
                         catalog.load_environment(id, &record::decode(&plain)?, &organizations)?;

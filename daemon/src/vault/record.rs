@@ -15,8 +15,19 @@ use zeroize::Zeroizing;
 
 /// A record that this version cannot read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a record has a form that this version does not know")]
-pub(crate) struct UnknownForm;
+pub(crate) enum UnknownForm {
+    /// Its version is higher than ours.
+    #[error("a record was written by a newer version")]
+    Newer,
+    /// It is no record.
+    #[error("a record cannot be read")]
+    Unreadable,
+}
+
+/// What is wrong with a record whose version byte is not the present one.
+fn unknown(version: u8, present: u8) -> UnknownForm {
+    if version > present { UnknownForm::Newer } else { UnknownForm::Unreadable }
+}
 
 /// An organization.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,7 +102,7 @@ fn options() -> impl bincode::Options {
 pub(crate) fn encode<T: Versioned>(record: &T) -> Result<Zeroizing<Vec<u8>>, UnknownForm> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(256));
     bytes.push(T::VERSION);
-    options().serialize_into(&mut *bytes, record).map_err(|_| UnknownForm)?;
+    options().serialize_into(&mut *bytes, record).map_err(|_| UnknownForm::Unreadable)?;
     Ok(bytes)
 }
 
@@ -99,9 +110,10 @@ pub(crate) fn encode<T: Versioned>(record: &T) -> Result<Zeroizing<Vec<u8>>, Unk
 pub(crate) fn decode<T: Versioned>(bytes: &[u8]) -> Result<T, UnknownForm> {
     match bytes.split_first() {
         Some((version, rest)) if *version == T::VERSION => {
-            options().deserialize(rest).map_err(|_| UnknownForm)
+            options().deserialize(rest).map_err(|_| UnknownForm::Unreadable)
         }
-        _ => Err(UnknownForm),
+        Some((version, _)) => Err(unknown(*version, T::VERSION)),
+        None => Err(UnknownForm::Unreadable),
     }
 }
 
@@ -119,8 +131,9 @@ pub(crate) fn encode_credentials(json: &str) -> Zeroizing<Vec<u8>> {
 /// The JSON of credentials.
 pub(crate) fn decode_credentials(bytes: &[u8]) -> Result<&str, UnknownForm> {
     match bytes.split_first() {
-        Some((&CREDENTIALS_VERSION, json)) => std::str::from_utf8(json).map_err(|_| UnknownForm),
-        _ => Err(UnknownForm),
+        Some((&CREDENTIALS_VERSION, json)) => std::str::from_utf8(json).map_err(|_| UnknownForm::Unreadable),
+        Some((version, _)) => Err(unknown(*version, CREDENTIALS_VERSION)),
+        None => Err(UnknownForm::Unreadable),
     }
 }
 
@@ -152,10 +165,10 @@ pub(crate) struct Saved {
 
 /// Reads an artifact's record.
 pub(crate) fn decode_artifact(bytes: &[u8]) -> Result<Saved, UnknownForm> {
-    let (version, rest) = bytes.split_last().ok_or(UnknownForm)?;
-    let (members, expires_at) = rest.split_last_chunk().ok_or(UnknownForm)?;
+    let (version, rest) = bytes.split_last().ok_or(UnknownForm::Unreadable)?;
+    let (members, expires_at) = rest.split_last_chunk().ok_or(UnknownForm::Unreadable)?;
     if *version != ARTIFACT_VERSION {
-        return Err(UnknownForm);
+        return Err(unknown(*version, ARTIFACT_VERSION));
     }
     let expires_at = i64::from_le_bytes(*expires_at);
     let expires_at = (expires_at != i64::MAX).then(|| Timestamp::from_seconds(expires_at));
@@ -170,7 +183,7 @@ macro_rules! numbers {
         }
         #[doc = "The word of a number on disk."]
         pub(crate) fn $from(number: u8) -> Result<$word, UnknownForm> {
-            match number { $($number => Ok(<$word>::$variant),)+ _ => Err(UnknownForm) }
+            match number { $($number => Ok(<$word>::$variant),)+ _ => Err(UnknownForm::Unreadable) }
         }
     )+};
 }
@@ -215,10 +228,10 @@ mod tests {
     fn another_version_is_refused() {
         let mut bytes = encode(&OrganizationV1 { name: "acme".into(), created_at: 1 }).unwrap();
         bytes[0] = 2;
-        assert_eq!(decode::<OrganizationV1>(&bytes), Err(UnknownForm));
+        assert_eq!(decode::<OrganizationV1>(&bytes), Err(UnknownForm::Newer));
         bytes[0] = 1;
         bytes.push(0);
-        assert_eq!(decode::<OrganizationV1>(&bytes), Err(UnknownForm));
+        assert_eq!(decode::<OrganizationV1>(&bytes), Err(UnknownForm::Unreadable));
     }
 
     #[test]

@@ -13,8 +13,11 @@ const EXIT_STATUS: &[(&str, &str)] = &[
     ("4", "denied: another user, a wrong passphrase or key file, too many of them"),
     ("5", "no thing of that name"),
     ("6", "a person has to authorize"),
-    ("7", "not available: failed, expired, deactivated, unbound, pending"),
-    ("8", "the issuer cannot be reached"),
+    (
+        "7",
+        "not available: failed, expired, deactivated, unbound, pending; get of a secret whose exchange failed earlier is always this",
+    ),
+    ("8", "the issuer was not reached by an exchange that this command made or followed"),
     ("9", "the agent cannot be reached"),
     ("10", "conflict: the name exists, or a binding that cannot change"),
 ];
