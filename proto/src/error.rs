@@ -65,6 +65,8 @@ errors! {
     Denied = "denied", -32020, exit 4;
     /// The passphrase or the key file does not fit the vault.
     WrongKey = "wrong_key", -32021, exit 4;
+    /// Only a passphrase opens this, and none was given.
+    PassphraseRequired = "passphrase_required", -32023, exit 2;
     /// Too many wrong passphrases; wait.
     Throttled = "throttled", -32022, exit 4;
     /// No thing of that name.

@@ -11,6 +11,7 @@ use bursar_proto::call::{
     VaultUnlock,
 };
 use bursar_proto::client::Client;
+use bursar_proto::error::ErrorName::PassphraseRequired;
 use bursar_proto::error::{CallError, ErrorName};
 use bursar_proto::kind::VaultState;
 use bursar_proto::reply;
@@ -50,7 +51,8 @@ pub(crate) fn unlock(session: &Session, unlock: &Unlock) -> Result<(), Stop> {
     let key_file = key_path(unlock.key_file.as_deref())?;
     let passphrase = read_passphrase(session, unlock.passphrase_file.as_deref())?;
     let mut client = session.connect()?;
-    let on: &[_] = if key_file.is_none() { &[ErrorName::WrongKey, ErrorName::Invalid] } else { &[] };
+    let on: &[_] =
+        if key_file.is_none() { &[PassphraseRequired, ErrorName::WrongKey, ErrorName::Invalid] } else { &[] };
     let vault = ask_if_needed(session, &mut client, passphrase, on, |passphrase| VaultUnlock {
         passphrase,
         key_file: key_file.clone(),
@@ -80,7 +82,7 @@ pub(crate) fn passphrase(session: &Session, passphrase: &Passphrase) -> Result<(
     let new = session.input.new_passphrase(new_file.as_deref())?;
     let call = VaultPassphrase { current: current.map(sensitive), new: sensitive(new) };
     let vault = session.connect()?.call(&call).map_err(|error| {
-        let hint = wants_passphrase(&error).then(|| "use --current-file FILE".to_owned());
+        let hint = (error.name == PassphraseRequired).then(|| "use --current-file FILE".to_owned());
         CallError { hint: hint.or(error.hint), ..error }
     })?;
     print_vault(session, &vault)
@@ -90,7 +92,7 @@ pub(crate) fn rekey(session: &Session, rekey: &Rekey) -> Result<(), Stop> {
     let passphrase = read_passphrase(session, rekey.passphrase_file.as_deref())?;
     let mut client = session.connect()?;
     session.printer.progress("writing the whole store anew …");
-    let vault = ask_if_needed(session, &mut client, passphrase, &[ErrorName::Invalid], |passphrase| {
+    let vault = ask_if_needed(session, &mut client, passphrase, &[PassphraseRequired], |passphrase| {
         VaultRekey { passphrase }
     })?;
     print_vault(session, &vault)
@@ -119,7 +121,7 @@ pub(crate) fn restore(session: &Session, restore: &Restore) -> Result<(), Stop> 
         )?;
     }
     // not on `Invalid`: that speaks of the file
-    let on: &[_] = if key_file.is_none() { &[ErrorName::WrongKey] } else { &[] };
+    let on: &[_] = if key_file.is_none() { &[PassphraseRequired, ErrorName::WrongKey] } else { &[] };
     let reply = ask_if_needed(session, &mut client, passphrase, on, |passphrase| VaultRestore {
         file: file.clone(),
         passphrase,
@@ -140,7 +142,7 @@ fn ask_if_needed<M: Method>(
     let may_ask = passphrase.is_none() && session.input.interactive();
     let unasked = passphrase.is_none() && !may_ask;
     match client.call(&method(passphrase)) {
-        Err(error) if unasked && wants_passphrase(&error) => {
+        Err(error) if unasked && error.name == PassphraseRequired => {
             Err(Stop::usage("no passphrase, and no terminal to ask on").hint("use --passphrase-file FILE"))
         }
         Err(error) if may_ask && on.contains(&error.name) => {
@@ -149,16 +151,6 @@ fn ask_if_needed<M: Method>(
             Ok(session.connect()?.call(&method(Some(sensitive(typed))))?)
         }
         reply => Ok(reply?),
-    }
-}
-
-/// Whether nothing but a passphrase was missing: the words of the daemon for a vault that no key file opens, and for
-/// one whose present passphrase must be proven.
-fn wants_passphrase(error: &CallError) -> bool {
-    match error.name {
-        ErrorName::WrongKey => error.message == "this vault has no key file",
-        ErrorName::Invalid => error.message == "the present passphrase is required",
-        _ => false,
     }
 }
 

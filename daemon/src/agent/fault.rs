@@ -46,6 +46,9 @@ impl From<HeaderError> for CallError {
         match error {
             HeaderError::WrongKey(_) => Self::new(ErrorName::WrongKey, message)
                 .hint("try again; each further wrong one costs a longer wait"),
+            HeaderError::PassphraseRequired => {
+                Self::new(ErrorName::PassphraseRequired, message).hint("give it: --passphrase-file FILE")
+            }
             HeaderError::NotEnrolled("passphrase") => {
                 Self::new(ErrorName::WrongKey, message).hint("open it by its key file: --key-file FILE")
             }

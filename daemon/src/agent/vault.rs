@@ -264,7 +264,11 @@ impl Agent {
         let opener = match (header.has_passphrase(), current) {
             (true, Some(passphrase)) => Opener::Passphrase(passphrase),
             (true, None) => {
-                return Err(CallError::new(ErrorName::Invalid, "the present passphrase is required"));
+                return Err(CallError::new(
+                    ErrorName::PassphraseRequired,
+                    "the present passphrase is required",
+                )
+                .hint("give it: --current-file FILE, or --passphrase-file FILE for rekey"));
             }
             (false, _) => Opener::Remembered,
         };

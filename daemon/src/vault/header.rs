@@ -78,6 +78,9 @@ pub(crate) enum HeaderError {
     /// The passphrase or the key file does not fit.
     #[error("{0} does not open this vault")]
     WrongKey(&'static str),
+    /// Nothing was given, and no key file is remembered.
+    #[error("this vault is opened by a passphrase")]
+    PassphraseRequired,
     /// The vault is not opened by such a thing.
     #[error("this vault has no {0}")]
     NotEnrolled(&'static str),
@@ -193,9 +196,8 @@ impl Header {
             Opener::Passphrase(_) => {
                 (find(true).ok_or(HeaderError::NotEnrolled("passphrase"))?, "the passphrase")
             }
-            Opener::KeyFile(_) | Opener::Remembered => {
-                (find(false).ok_or(HeaderError::NotEnrolled("key file"))?, "the key file")
-            }
+            Opener::Remembered => (find(false).ok_or(HeaderError::PassphraseRequired)?, "the key file"),
+            Opener::KeyFile(_) => (find(false).ok_or(HeaderError::NotEnrolled("key file"))?, "the key file"),
         };
         let salt = decode(&enrolment.salt)?.try_into().map_err(|_| HeaderError::Damaged)?;
         let key = match (opener, &enrolment.opened_by) {
@@ -334,7 +336,7 @@ mod tests {
         assert!(header.open(&Opener::Passphrase(Sensitive::new("correct horse".into()).into())).is_ok());
         let wrong = header.open(&Opener::Passphrase(Sensitive::new("correct house".into()).into()));
         assert!(matches!(wrong, Err(HeaderError::WrongKey("the passphrase"))));
-        assert!(matches!(header.open(&Opener::Remembered), Err(HeaderError::NotEnrolled("key file"))));
+        assert!(matches!(header.open(&Opener::Remembered), Err(HeaderError::PassphraseRequired)));
         for length in [PASSPHRASE_MIN - 1, PASSPHRASE_MAX + 1] {
             let refused = header.enrol_passphrase(&Sensitive::new("x".repeat(length)), &root);
             assert!(matches!(refused, Err(HeaderError::PassphraseLength)));
