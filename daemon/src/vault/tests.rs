@@ -313,3 +313,18 @@ fn two_restores_in_one_second_keep_both_replaced_vaults() {
     }
     assert!(kept[0] != kept[1] && kept.iter().all(|path| path.is_dir()));
 }
+
+#[test]
+fn a_vault_of_a_newer_version_is_left_alone_and_called_that() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut vault = made(dir.path());
+    let newer = String::from_utf8(vault.header().unwrap().write().unwrap())
+        .unwrap()
+        .replace("\"version\":1", "\"version\":2");
+    vault.lock();
+    drop(vault);
+    meddle(dir.path(), |_| vec![(Key::HEADER, Some(Sealed::from(newer.into_bytes())))]);
+    let mut vault = open(dir.path());
+    assert!(matches!(vault.unlocked(), Err(VaultError::Newer)));
+    assert!(matches!(vault.header(), Err(VaultError::Newer)));
+}
