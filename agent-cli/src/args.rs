@@ -47,7 +47,7 @@ pub(crate) struct Global {
 pub(crate) enum Command {
     /// Print a secret's artifact
     #[command(after_help = "Examples:\n  bursar get acme/adobe-io --min-validity 10m\n  \
-                            curl -H \"$(bursar get acme/api --header)\" https://api.example.com")]
+                            bursar get acme/api --header | curl -H @- https://api.example.com")]
     Get(artifact::Get),
     /// Wait until a secret's exchange has ended
     #[command(after_help = "Example:\n  bursar wait acme/adobe-io --timeout 30s")]

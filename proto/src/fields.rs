@@ -3,8 +3,7 @@
 //! serde's own messages quote input. Here a fault names the field and what was expected, nothing else: an
 //! unknown field is named only if its name is `[a-z_]{1,40}`, and by its place otherwise.
 
-use crate::kind::UnknownWord;
-use crate::name::{Name, NameError, OrganizationName, Qualified, Reference};
+use crate::name::{Name, OrganizationName, Qualified, Reference};
 use crate::sensitive::{Sensitive, SensitiveJson};
 use crate::time::Timestamp;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
@@ -225,18 +224,6 @@ from_text!(crate::kind::SecretType, crate::kind::Stage, crate::kind::Status, cra
 impl FromField for SensitiveJson {
     fn from_field(raw: Option<&RawValue>) -> Result<Self, Wrong> {
         raw.map(Self::from_raw).ok_or(Wrong::MISSING)
-    }
-}
-
-impl From<NameError> for Wrong {
-    fn from(error: NameError) -> Self {
-        Self(error.to_string().into())
-    }
-}
-
-impl From<UnknownWord> for Wrong {
-    fn from(error: UnknownWord) -> Self {
-        Self(error.to_string().into())
     }
 }
 

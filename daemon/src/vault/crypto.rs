@@ -180,6 +180,13 @@ impl Keys {
         open_with(self.of(key.kind()), key.bytes(), sealed, plain)
     }
 
+    /// The header's part in the manifest: an older one put back shows.
+    pub(crate) fn digest_header(&self, header: &[u8]) -> u128 {
+        let mut half = [0; 16];
+        half.copy_from_slice(&hmac::sign(&self.digest, header).as_ref()[..16]);
+        u128::from_le_bytes(half)
+    }
+
     /// A record's part in the manifest's sum: 128 bits that nobody without the key can foresee.
     pub(crate) fn digest(&self, key: &Key, tag: &Tag) -> u128 {
         let mut context = hmac::Context::with_key(&self.digest);
@@ -187,15 +194,6 @@ impl Keys {
         context.update(tag);
         let mut half = [0; 16];
         half.copy_from_slice(&context.sign().as_ref()[..16]);
-        u128::from_le_bytes(half)
-    }
-}
-
-impl Keys {
-    /// The header's part in the manifest: an older one put back shows.
-    pub(crate) fn digest_header(&self, header: &[u8]) -> u128 {
-        let mut half = [0; 16];
-        half.copy_from_slice(&hmac::sign(&self.digest, header).as_ref()[..16]);
         u128::from_le_bytes(half)
     }
 }
