@@ -250,10 +250,13 @@ impl Agent {
 
 /// The id of a secret.
 fn secret_id(unlocked: &Unlocked, name: &Qualified) -> Result<Id, CallError> {
-    unlocked.catalog.secret_id(name.organization.as_str(), name.name.as_str()).ok_or_else(|| {
-        CallError::new(ErrorName::NotFound, format!("no secret {name}"))
-            .hint("see which there are: bursar secret list")
-    })
+    unlocked.catalog.secret_id(name.organization.as_str(), name.name.as_str()).ok_or_else(|| no_secret(name))
+}
+
+/// The error for a secret that is not there.
+fn no_secret(name: &Qualified) -> CallError {
+    CallError::new(ErrorName::NotFound, format!("no secret {name}"))
+        .hint("see which there are: bursar secret list")
 }
 
 /// The id of an environment.

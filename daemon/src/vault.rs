@@ -154,7 +154,7 @@ impl Vault {
     /// Opens what lies at `place`. A store that is damaged is moved aside and built anew from the newest
     /// snapshot; the log says so.
     pub(crate) fn open(place: Place, now: Timestamp) -> Result<Self, VaultError> {
-        store::make_private(&place.state).map_err(|error| StoreError::Disk(error.kind().to_string()))?;
+        store::make_private(&place.state).map_err(StoreError::from)?;
         remove_directory(&place.new_store())?;
         let store = match Store::open(&place.store()) {
             Err(StoreError::Damaged) => rebuild(&place, now)?,
@@ -183,11 +183,17 @@ impl Vault {
     /// What keeps the store from taking writes, if anything does.
     pub(crate) fn writable(&self) -> Result<(), String> {
         match &self.state {
-            State::Absent(store) | State::Locked(store, _) | State::Newer(store) => {
-                store.writable().map_err(|e| e.to_string())
-            }
-            State::Unlocked(unlocked) => unlocked.store.writable().map_err(|e| e.to_string()),
             State::Broken(why) => Err(why.clone()),
+            _ => self.store().map_or(Ok(()), |store| store.writable().map_err(|error| error.to_string())),
+        }
+    }
+
+    /// The open store; none while broken.
+    fn store(&self) -> Option<&Store> {
+        match &self.state {
+            State::Absent(store) | State::Locked(store, _) | State::Newer(store) => Some(store),
+            State::Unlocked(unlocked) => Some(&unlocked.store),
+            State::Broken(_) => None,
         }
     }
 
@@ -224,7 +230,7 @@ impl Vault {
             State::Absent(store) => store.writable()?,
             _ => return Err(VaultError::Exists),
         }
-        self.place.mark().map_err(|error| StoreError::Disk(error.kind().to_string()))?;
+        self.place.mark().map_err(StoreError::from)?;
         let keys = Keys::derive(&root)?;
         let written = header.write()?;
         let manifest = ManifestV1 { header: keys.digest_header(&written), ..ManifestV1::default() };
@@ -379,13 +385,12 @@ impl Vault {
         let held_a_vault = !matches!(self.state, State::Absent(_));
         // what comes out of the exchange lies at its last name at once: a kill in between loses neither
         let aside = self.place.aside("store", "replaced", now);
-        let io = |error: std::io::Error| StoreError::Disk(error.kind().to_string());
-        std::fs::rename(self.place.new_store(), &aside).map_err(io)?;
+        std::fs::rename(self.place.new_store(), &aside).map_err(StoreError::from)?;
         if self.place.snapshots().exists() {
             let snapshots = self.place.aside("snapshots", "replaced", now);
-            std::fs::rename(self.place.snapshots(), snapshots).map_err(io)?;
+            std::fs::rename(self.place.snapshots(), snapshots).map_err(StoreError::from)?;
         }
-        self.place.mark().map_err(io)?;
+        self.place.mark().map_err(StoreError::from)?;
         self.exchange_stores(&aside)?;
         self.open_anew(root, now)?;
         let replaced = if held_a_vault {
@@ -429,7 +434,7 @@ impl Vault {
         );
         if let Err(error) = swapped {
             self.state = at_rest(Store::open(&old)?)?;
-            return Err(StoreError::Disk(std::io::Error::from(error).kind().to_string()).into());
+            return Err(StoreError::from(error).into());
         }
         tidy(std::fs::File::open(&self.place.state).and_then(|directory| directory.sync_all()));
         Ok(())
@@ -450,11 +455,8 @@ impl Vault {
 
     /// Whether memory and disk may differ, because a change was begun and not written.
     pub(crate) fn spoilt(&self) -> bool {
-        match &self.state {
-            State::Unlocked(unlocked) => unlocked.spoilt || unlocked.store.failed(),
-            State::Absent(store) | State::Locked(store, _) | State::Newer(store) => store.failed(),
-            State::Broken(_) => false,
-        }
+        let begun = matches!(&self.state, State::Unlocked(unlocked) if unlocked.spoilt);
+        begun || self.store().is_some_and(Store::failed)
     }
 }
 

@@ -5,7 +5,7 @@
 
 use super::fault::{explained, failed, inactive};
 use super::secret::named;
-use super::{Agent, Answer, secret_id};
+use super::{Agent, Answer, no_secret, secret_id};
 use crate::exchange::Cause;
 use crate::policy::Authorized;
 use crate::refresh::{Flight, plan};
@@ -68,9 +68,7 @@ impl Agent {
             let name = self.resolve(secret.parse().map_err(|error: bursar_proto::name::NameError| {
                 CallError::from(bursar_proto::fields::Invalid::field("secret", error))
             })?);
-            return Err(secret_id(unlocked, &name)
-                .err()
-                .unwrap_or_else(|| CallError::new(ErrorName::Internal, "a name that resolves in two ways")));
+            return Err(no_secret(&name));
         };
         self.hand_out(unlocked, id, min_validity, caller, true, out)
     }

@@ -7,9 +7,10 @@ pub(super) use callers::Callers;
 
 use super::fault::{failed, inactive};
 use super::organization::no_organization;
-use super::{Agent, environment_id, new_id, on_worker, secret_id};
+use super::{Agent, environment_id, new_id, no_secret, on_worker, secret_id};
 use crate::credentials::Credentials;
 use crate::vault::catalog::{Catalog, Secret};
+use crate::vault::crypto::hex;
 use crate::vault::store::Id;
 use crate::vault::{Change, FIRST_ENVIRONMENT};
 use bursar_proto::call::{SecretBind, SecretCreate, SecretEdit};
@@ -20,7 +21,6 @@ use bursar_proto::name::{Qualified, Reference};
 use bursar_proto::reply;
 use bursar_proto::time::Timestamp;
 use ring::digest;
-use std::fmt::Write as _;
 use std::sync::{Arc, PoisonError};
 use view::view;
 
@@ -233,11 +233,7 @@ impl Agent {
             }
         };
         let sum = digest::digest(&digest::SHA256, granted.access_token.expose().as_bytes());
-        let fingerprint = sum.as_ref()[..8].iter().fold(String::new(), |mut text, byte| {
-            // writing to a string cannot fail
-            let _ = write!(text, "{byte:02x}");
-            text
-        });
+        let fingerprint = hex(&sum.as_ref()[..8]);
         Ok(reply::ExchangeTest {
             secret: name,
             expires_in: granted.expires_in,
@@ -306,7 +302,7 @@ impl Agent {
         let id = secret_id(self.vault().unlocked()?, &name)?;
         let deleted = self
             .write(|catalog| {
-                let deleted = catalog.remove_secret(&id).ok_or_else(|| gone(&name))?;
+                let deleted = catalog.remove_secret(&id).ok_or_else(|| no_secret(&name))?;
                 Ok((
                     vec![Change::Secret(id), Change::Credentials(id, None), Change::Artifact(id, None)],
                     deleted,
@@ -317,6 +313,7 @@ impl Agent {
         self.tell(&deleted, Happened::Deleted);
         Ok(reply::Empty {})
     }
+
     /// A secret's id and its credentials as they are stored.
     fn stored(&self, name: &Qualified) -> Result<(Id, Credentials), CallError> {
         let mut vault = self.vault();
@@ -421,10 +418,6 @@ pub(super) fn named<'c>(catalog: &'c Catalog, id: &Id) -> Result<&'c Secret, Cal
         .secrets
         .get(id)
         .ok_or_else(|| CallError::new(ErrorName::NotFound, "the secret was deleted meanwhile"))
-}
-
-fn gone(name: &Qualified) -> CallError {
-    CallError::new(ErrorName::NotFound, format!("no secret {name}"))
 }
 
 /// A name in the organization of a secret: said without one it is the secret's.

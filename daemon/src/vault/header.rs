@@ -240,12 +240,7 @@ pub(crate) fn make_key_file(path: &Path) -> Result<(), HeaderError> {
             return Ok(());
         }
         let random: Zeroizing<[u8; KEY_LEN]> = Zeroizing::new(crypto::generate().map_err(io::Error::other)?);
-        let mut text = Zeroizing::new(String::with_capacity(2 * KEY_LEN + 1));
-        for byte in *random {
-            for nibble in [byte >> 4, byte & 15] {
-                text.push(char::from_digit(u32::from(nibble), 16).unwrap_or('0'));
-            }
-        }
+        let mut text = Zeroizing::new(crypto::hex(&*random));
         text.push('\n');
         let mut unfinished = path.as_os_str().to_owned();
         unfinished.push(".unfinished");

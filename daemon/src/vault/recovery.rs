@@ -26,15 +26,14 @@ pub(super) fn fill(store: &Store, path: &Path) -> Result<u64, VaultError> {
 /// Moves a damaged store aside and builds one from the newest snapshot that is whole.
 pub(super) fn rebuild(place: &Place, now: Timestamp) -> Result<Store, VaultError> {
     let aside = place.aside("store", "damaged", now);
-    std::fs::rename(place.store(), &aside).map_err(|error| StoreError::Disk(error.kind().to_string()))?;
+    std::fs::rename(place.store(), &aside).map_err(StoreError::from)?;
     tracing::error!(moved_to = %aside.display(), "the store was damaged and has been moved aside");
     for snapshot in backup::snapshots(&place.snapshots()) {
         let store = new_store(place)?;
         match fill(&store, &snapshot) {
             Ok(records) => {
                 drop(store);
-                std::fs::rename(place.new_store(), place.store())
-                    .map_err(|error| StoreError::Disk(error.kind().to_string()))?;
+                std::fs::rename(place.new_store(), place.store()).map_err(StoreError::from)?;
                 tracing::error!(snapshot = %snapshot.display(), records, "the store was built anew from a snapshot; what came after it is lost");
                 return Ok(Store::open(&place.store())?);
             }
@@ -51,18 +50,14 @@ pub(super) fn rebuild(place: &Place, now: Timestamp) -> Result<Store, VaultError
     remove_directory(&place.new_store())?;
     let store = Store::open(&place.store())?;
     match std::fs::remove_file(place.marker()) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(StoreError::Disk(error.kind().to_string()).into())
-        }
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(StoreError::from(error).into()),
         _ => Ok(store),
     }
 }
 
 pub(super) fn remove_directory(path: &Path) -> Result<(), VaultError> {
     match std::fs::remove_dir_all(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(StoreError::Disk(error.kind().to_string()).into())
-        }
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(StoreError::from(error).into()),
         _ => Ok(()),
     }
 }

@@ -126,8 +126,8 @@ impl Committed {
 impl Store {
     /// Opens the store in `directory`, made 0700 if absent. The process has set its umask.
     pub(crate) fn open(directory: &Path) -> Result<Self, StoreError> {
-        make_private(directory).map_err(|error| disk(&error))?;
-        remove_unfinished_snapshots(directory).map_err(|error| disk(&error))?;
+        make_private(directory)?;
+        remove_unfinished_snapshots(directory)?;
         let config = sled::Config::new().path(directory).cache_capacity(CACHE).flush_every_ms(None);
         let started = Instant::now();
         let db = loop {
@@ -142,12 +142,10 @@ impl Store {
         let queued = Arc::new(Waiting::default());
         let failed = Arc::new(AtomicBool::new(false));
         let (commits, waiting) = mpsc::channel();
-        let root = File::open(directory).map_err(|error| disk(&error))?;
+        let root = File::open(directory)?;
         let writer = Committer { tree: tree.clone(), root, queued: queued.clone(), failed: failed.clone() };
-        let committer = std::thread::Builder::new()
-            .name("commit".into())
-            .spawn(move || writer.run(&waiting))
-            .map_err(|error| disk(&error))?;
+        let committer =
+            std::thread::Builder::new().name("commit".into()).spawn(move || writer.run(&waiting))?;
         let directory = directory.to_owned();
         Ok(Self {
             tree,
@@ -239,8 +237,7 @@ impl Drop for Store {
 
 /// Whether the file system of `directory` would take a write.
 pub(crate) fn room_at(directory: &Path) -> Result<(), StoreError> {
-    let system =
-        rustix::fs::statvfs(directory).map_err(|error| StoreError::Disk(error.kind().to_string()))?;
+    let system = rustix::fs::statvfs(directory)?;
     if system.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY) {
         return Err(StoreError::ReadOnly);
     }
@@ -277,8 +274,16 @@ pub(crate) fn in_words(kind: io::ErrorKind) -> String {
     }
 }
 
-fn disk(error: &io::Error) -> StoreError {
-    StoreError::Disk(error.kind().to_string())
+impl From<io::Error> for StoreError {
+    fn from(error: io::Error) -> Self {
+        Self::Disk(error.kind().to_string())
+    }
+}
+
+impl From<rustix::io::Errno> for StoreError {
+    fn from(error: rustix::io::Errno) -> Self {
+        io::Error::from(error).into()
+    }
 }
 
 /// What keeps a store from opening: what sled does not understand of its own files is damage.
@@ -295,7 +300,7 @@ fn describe(error: &sled::Error) -> StoreError {
         sled::Error::Io(io) if io.kind() == io::ErrorKind::WouldBlock => StoreError::InUse,
         // sled wraps the failed lock into an untyped error
         sled::Error::Io(io) if io.to_string().contains("could not acquire lock") => StoreError::InUse,
-        sled::Error::Io(io) => disk(io),
+        sled::Error::Io(io) => StoreError::Disk(io.kind().to_string()),
         sled::Error::Corruption { .. } => StoreError::Damaged,
         _ => StoreError::Disk("the store reports a fault of its own".into()),
     }

@@ -5,6 +5,7 @@ use crate::agent::organization::no_organization;
 use crate::agent::{Agent, environment_id, secret_id};
 use crate::exchange::Cause;
 use crate::vault::Unlocked;
+use crate::vault::crypto::hex;
 use crate::vault::store::Id;
 use bursar_proto::call::{SECRETS_PAGE_MAX, SecretList};
 use bursar_proto::error::CallError;
@@ -12,7 +13,6 @@ use bursar_proto::fields::Invalid;
 use bursar_proto::kind::FailureCause;
 use bursar_proto::name::{Name, OrganizationName, Reference};
 use bursar_proto::reply;
-use std::fmt::Write as _;
 use std::ops::Bound;
 
 impl Agent {
@@ -80,11 +80,7 @@ pub(super) fn view(unlocked: &Unlocked, id: &Id) -> Result<reply::Secret, CallEr
     };
     Ok(reply::Secret {
         name: secret.full_name(),
-        id: id.iter().fold(String::new(), |mut text, byte| {
-            // writing to a string cannot fail
-            let _ = write!(text, "{byte:02x}");
-            text
-        }),
+        id: hex(id),
         r#type: secret.kind,
         environment: environment.map(|e| e.name.clone()),
         stage: environment.map(|e| e.stage),

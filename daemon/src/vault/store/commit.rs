@@ -63,7 +63,7 @@ impl Committer {
         }
         self.tree.apply_batch(batch).map_err(|error| describe(&error))?;
         self.tree.flush().map_err(|error| describe(&error))?;
-        rustix::fs::syncfs(&self.root).map_err(|error| StoreError::Disk(error.kind().to_string()))
+        Ok(rustix::fs::syncfs(&self.root)?)
     }
 
     /// Drops from the queue what these commits applied, unless something newer waits.
