@@ -1,5 +1,6 @@
 //! What comes in: passphrases, sensitive files, confirmations. All of it is bounded, and wiped on drop.
 
+use crate::origin::place;
 use crate::stop::Stop;
 use bursar_proto::call::{PASSPHRASE_MAX, PASSPHRASE_MIN};
 use bursar_proto::frame::REQUEST_MAX;
@@ -38,15 +39,20 @@ impl Input {
 
     /// Reads a text file, or standard input where `path` is `-`.
     pub(crate) fn file(&self, path: &Path) -> Result<Zeroizing<String>, Stop> {
+        self.text(path, FILE_MAX)
+    }
+
+    /// The same of at most `most` bytes.
+    pub(crate) fn text(&self, path: &Path, most: usize) -> Result<Zeroizing<String>, Stop> {
         if path.as_os_str() != "-" {
             let file = File::open(path).map_err(|error| Stop::unreadable(path, &error))?;
-            return read_text(file, path);
+            return read_text(file, path, most);
         }
         if self.stdin_taken.replace(true) {
             return Err(Stop::usage("standard input was asked for twice")
                 .hint("one value can come from `-`, the others from files"));
         }
-        read_text(io::stdin().lock(), path)
+        read_text(io::stdin().lock(), path, most)
     }
 
     /// Reads one sensitive value from a file: its last newline is the editor's, not the value's.
@@ -118,18 +124,18 @@ fn within_length(passphrase: Zeroizing<String>) -> Result<Zeroizing<String>, Sto
     Err(Stop::usage(format!("a passphrase has {least} to {most} bytes")))
 }
 
-fn read_text(source: impl Read, path: &Path) -> Result<Zeroizing<String>, Stop> {
+fn read_text(source: impl Read, path: &Path, most: usize) -> Result<Zeroizing<String>, Stop> {
     let mut bytes = Zeroizing::new(Vec::new());
     source
-        .take(FILE_MAX as u64 + 1)
+        .take(most as u64 + 1)
         .read_to_end(&mut bytes)
         .map_err(|error| Stop::unreadable(path, &error))?;
-    if bytes.len() > FILE_MAX {
-        return Err(Stop::usage(format!("{}: over {} KiB", path.display(), FILE_MAX / 1024)));
+    if bytes.len() > most {
+        return Err(Stop::usage(format!("{}: over {} KiB", place(path), most / 1024)));
     }
     String::from_utf8(std::mem::take(&mut bytes)).map(Zeroizing::new).map_err(|error| {
         error.into_bytes().zeroize();
-        Stop::usage(format!("{}: no utf-8 text", path.display()))
+        Stop::usage(format!("{}: no utf-8 text", place(path)))
     })
 }
 
@@ -145,7 +151,7 @@ mod tests {
         match Input::default().value(&path) {
             Ok(text) => Ok(text.to_string()),
             Err(Stop::Failed(error)) => Err(error.message),
-            Err(Stop::ReaderLeft) => panic!("nothing was printed"),
+            Err(other) => panic!("{other:?}"),
         }
     }
 

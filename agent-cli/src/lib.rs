@@ -14,8 +14,11 @@
 //! | `credentials` | a secret's fields, from flags, files and prompts to JSON |
 //! | `origin` | which file or flag a refused field came from |
 //! | `output` | the one printer |
+//! | `progress` | a line for work that lasts |
+//! | `values` | artifacts on their way into templates |
 //! | `file` | files with values: 0600, by rename |
 //! | `stop` | why a command ends early |
+//! | `workspace` | the directory with a `bursar.toml`: what it says, and what lies in it |
 //! | `commands` | one file for each noun |
 
 mod agent;
@@ -26,10 +29,13 @@ mod file;
 mod input;
 mod origin;
 mod output;
+mod progress;
 mod session;
 mod stop;
 mod surroundings;
 mod usage;
+mod values;
+mod workspace;
 
 use crate::args::artifact::Get;
 use crate::args::{Args, Command, Global};
@@ -58,6 +64,8 @@ pub fn run(arguments: &[OsString]) -> ExitCode {
     match commands::run(&session, args.command) {
         // whoever read our output has seen enough
         Ok(()) | Err(Stop::ReaderLeft) => ExitCode::SUCCESS,
+        Err(Stop::NotCurrent) => ExitCode::FAILURE,
+        Err(Stop::Ended(code)) => ExitCode::from(code),
         Err(Stop::Failed(error)) => {
             session.printer.failure(&error);
             ExitCode::from(error.name.exit_code())

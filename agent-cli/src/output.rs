@@ -8,6 +8,7 @@ use bursar_proto::error::{CallError, ErrorName};
 use rustix::io::Errno;
 use serde::Serialize;
 use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
 use zeroize::Zeroizing;
 
 /// How answers and errors are shown.
@@ -57,7 +58,8 @@ impl Printer {
             let label = |word: &str| self.bold_if(io::stderr().is_terminal(), word);
             let hint =
                 error.hint.as_ref().map(|hint| format!("\n{} {}", label("hint:"), text::printable(hint)));
-            format!("{} {}{}", label("error:"), text::printable(&error.message), hint.unwrap_or_default())
+            let lines: Vec<_> = error.message.lines().map(text::printable).collect();
+            format!("{} {}{}", label("error:"), lines.join("\n"), hint.unwrap_or_default())
         };
         let _ = writeln!(io::stderr(), "{text}");
     }
@@ -73,17 +75,23 @@ impl Printer {
 }
 
 /// Writes to stdout, with no buffer between that would keep a value.
-pub(crate) fn write_out(mut bytes: &[u8]) -> Result<(), Stop> {
-    let stdout = io::stdout();
+pub(crate) fn write_out(bytes: &[u8]) -> Result<(), Stop> {
+    write_to(io::stdout(), bytes).map_err(|error| match error {
+        Errno::PIPE => Stop::ReaderLeft,
+        error => {
+            let kind = io::Error::from(error).kind();
+            Stop::local(format!("cannot write to standard output: {kind}"))
+        }
+    })
+}
+
+/// The same to any stream.
+pub(crate) fn write_to(stream: impl AsFd, mut bytes: &[u8]) -> Result<(), Errno> {
     while !bytes.is_empty() {
-        match rustix::io::write(&stdout, bytes) {
+        match rustix::io::write(&stream, bytes) {
             Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
             Err(Errno::INTR) => {}
-            Err(Errno::PIPE) => return Err(Stop::ReaderLeft),
-            Err(error) => {
-                let kind = io::Error::from(error).kind();
-                return Err(Stop::local(format!("cannot write to standard output: {kind}")));
-            }
+            Err(error) => return Err(error),
         }
     }
     Ok(())

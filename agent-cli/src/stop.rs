@@ -13,6 +13,10 @@ pub(crate) enum Stop {
     Failed(CallError),
     /// Whoever reads our output closed it; nothing is wrong.
     ReaderLeft,
+    /// What was asked about is not as it should be, and the answer says so already: exit code 1.
+    NotCurrent,
+    /// All is said, and this is the exit code: another program's, or that of `exec`.
+    Ended(u8),
 }
 
 impl Stop {
@@ -40,7 +44,7 @@ impl Stop {
     pub(crate) fn hint(self, hint: impl fmt::Display) -> Self {
         match self {
             Self::Failed(error) => Self::Failed(error.hint(hint.to_string())),
-            Self::ReaderLeft => Self::ReaderLeft,
+            other => other,
         }
     }
 }

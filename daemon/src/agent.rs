@@ -7,18 +7,26 @@
 //! | `organization`, `environment` | organization.*, environment.* |
 //! | `secret` | secret.* |
 //! | `artifact` | artifact.get, what `get` may hand out |
+//! | `element` | element.* |
+//! | `library` | library.resolve, what an element stands for |
+//! | `package` | package.* |
+//! | `workspace` | workspace.* |
 //! | `fault` | inner errors, mapped to the wire's |
 //!
 //! Handlers return values and never hold a socket. The vault sits behind one lock that is never held across
 //! an await.
 
 mod artifact;
+mod element;
 mod environment;
 mod fault;
+mod library;
 mod organization;
+mod package;
 mod secret;
 mod status;
 mod vault;
+mod workspace;
 
 pub(crate) use artifact::Got;
 
@@ -141,6 +149,23 @@ impl Agent {
             Call::SecretReactivate(call) => answer(self.secret_set_active(call.secret, true).await),
             Call::SecretDelete(call) => answer(self.secret_delete(call.secret).await),
             Call::ArtifactGet(call) => self.artifact_get(call, caller).await,
+            Call::ElementSet(call) => answer(self.element_set(call).await),
+            Call::ElementList(call) => answer(self.element_list(&call)),
+            Call::ElementShow(call) => answer(self.element_show(call.element)),
+            Call::ElementDelete(call) => answer(self.element_delete(call.element).await),
+            Call::ElementResolve(call) => answer(self.element_resolve(call).await),
+            Call::LibraryResolve(call) => answer(self.library_resolve(call).await),
+            Call::PackagePublish(call) => answer(self.package_publish(call, caller).await),
+            Call::PackageList(call) => answer(self.package_list(&call)),
+            Call::PackageInfo(call) => answer(self.package_info(call.package)),
+            Call::PackageFetch(call) => answer(self.package_fetch(call)),
+            Call::PackageResolve(call) => answer(self.package_resolve(call).await),
+            Call::PackageGet(call) => self.package_get(call, caller).await,
+            Call::WorkspaceShow(call) => answer(self.workspace_show(&call.workspace)),
+            Call::WorkspaceList(_) => answer(self.workspace_list()),
+            Call::WorkspaceTrust(call) => answer(self.workspace_trust(call).await),
+            Call::WorkspaceRecord(call) => answer(self.workspace_record(call).await),
+            Call::WorkspaceForget(call) => answer(self.workspace_forget(&call.workspace).await),
             Call::ArtifactWatch(call) => answer(self.watch(&call).map(|_| bursar_proto::reply::Empty {})),
         }
     }

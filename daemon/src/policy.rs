@@ -29,13 +29,25 @@ pub(crate) enum Action {
     Change,
     /// Have an artifact.
     Use,
+    /// Have what a published package gives: its templates, and the artifacts of its elements.
+    Install,
+    /// Publish a package.
+    Publish,
 }
 
 impl Action {
     /// Every action, for the test that walks the table.
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Greet, Self::Attend, Self::Keep, Self::Read, Self::Change, Self::Use];
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Greet,
+        Self::Attend,
+        Self::Keep,
+        Self::Read,
+        Self::Change,
+        Self::Use,
+        Self::Install,
+        Self::Publish,
+    ];
 }
 
 /// What has an action.
@@ -62,7 +74,12 @@ impl Acts for Call {
             | Self::SecretList(_)
             | Self::SecretShow(_)
             | Self::SecretWait(_)
-            | Self::SecretWhere(_) => Action::Read,
+            | Self::SecretWhere(_)
+            | Self::ElementList(_)
+            | Self::ElementShow(_)
+            | Self::ElementResolve(_)
+            | Self::LibraryResolve(_)
+            | Self::WorkspaceList(_) => Action::Read,
             Self::OrganizationCreate(_)
             | Self::OrganizationDelete(_)
             | Self::EnvironmentCreate(_)
@@ -74,7 +91,19 @@ impl Acts for Call {
             | Self::SecretRetry(_)
             | Self::SecretDeactivate(_)
             | Self::SecretReactivate(_)
-            | Self::SecretDelete(_) => Action::Change,
+            | Self::SecretDelete(_)
+            | Self::ElementSet(_)
+            | Self::ElementDelete(_)
+            | Self::WorkspaceTrust(_)
+            | Self::WorkspaceForget(_) => Action::Change,
+            Self::PackageList(_)
+            | Self::PackageInfo(_)
+            | Self::PackageFetch(_)
+            | Self::PackageResolve(_)
+            | Self::PackageGet(_)
+            | Self::WorkspaceShow(_)
+            | Self::WorkspaceRecord(_) => Action::Install,
+            Self::PackagePublish(_) => Action::Publish,
             Self::ArtifactGet(_) | Self::ArtifactWatch(_) => Action::Use,
         }
     }
@@ -120,7 +149,14 @@ impl Policy {
         match (principal, action) {
             (
                 Principal::Owner,
-                Action::Greet | Action::Attend | Action::Keep | Action::Read | Action::Change | Action::Use,
+                Action::Greet
+                | Action::Attend
+                | Action::Keep
+                | Action::Read
+                | Action::Change
+                | Action::Use
+                | Action::Install
+                | Action::Publish,
             ) => true,
             (Principal::Stranger, _) => false,
         }

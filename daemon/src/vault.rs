@@ -9,6 +9,7 @@
 //! | `record` | the forms of records, by version |
 //! | `catalog` | names and attributes in memory while unlocked |
 //! | `unlocked` | what reads and writes plaintext |
+//! | `part` | content that does not fit one record |
 //! | `manifest` | that nothing is missing or older |
 //! | `recovery` | filling, proving and rebuilding a store |
 //! | `backup` | the whole store in one sealed file |
@@ -19,6 +20,7 @@ pub(crate) mod crypto;
 pub(crate) mod header;
 mod key;
 mod manifest;
+pub(crate) mod part;
 pub(crate) mod record;
 mod recovery;
 pub(crate) mod store;

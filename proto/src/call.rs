@@ -6,10 +6,12 @@
 
 use crate::fields::{Edit, Fields, Invalid};
 use crate::kind::{ExchangePolicy, SecretType, Stage, Status};
+use crate::library::{Digest, Elements, PackageFile, WorkspaceFile};
 use crate::name::{OrganizationName, Reference};
 use crate::reply;
 use crate::sensitive::{Sensitive, SensitiveJson, expose};
 use crate::time::Timestamp;
+use semver::Version;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -292,11 +294,149 @@ methods! {
         secret: Reference,
         /// How many seconds it must still be valid; 1 if not said.
         min_validity: Option<u64>,
+        /// Only if the secret is bound to this environment.
+        environment: Option<Reference>,
     } -> reply::Artifact;
     /// Starts notifications `artifact.changed` on this connection.
     "artifact.watch" ArtifactWatch {
         /// Only of this secret.
         secret: Option<Reference>,
+    } -> reply::Empty;
+
+    /// Makes a data element, or fills and empties slots of one. What is absent stays, null empties.
+    "element.set" ElementSet {
+        /// Its name.
+        element: Reference,
+        /// A secret bound to a development environment.
+        #[serde(skip_serializing_if = "Edit::is_keep")]
+        development: Edit<Reference>,
+        /// A secret bound to the staging environment.
+        #[serde(skip_serializing_if = "Edit::is_keep")]
+        staging: Edit<Reference>,
+        /// A secret bound to the production environment.
+        #[serde(skip_serializing_if = "Edit::is_keep")]
+        production: Edit<Reference>,
+    } -> reply::Element;
+    /// Data elements, by name.
+    "element.list" ElementList {
+        /// Only this organization's.
+        organization: Option<OrganizationName>,
+    } -> Vec<reply::Element>;
+    /// One data element.
+    "element.show" ElementShow {
+        /// Its name.
+        element: Reference,
+    } -> reply::Element;
+    /// Deletes a data element; the secrets in its slots stay.
+    "element.delete" ElementDelete {
+        /// Its name.
+        element: Reference,
+    } -> reply::Empty;
+    /// Says which secret an element stands for in an environment, once that secret can be used. Without a value.
+    "element.resolve" ElementResolve {
+        /// Its name.
+        element: Reference,
+        /// An environment of the same organization.
+        environment: Reference,
+    } -> reply::Resolved;
+
+    /// Resolves the elements of a library that is not published, all of them. Waits for exchanges that run or
+    /// are due. Without a value.
+    "library.resolve" LibraryResolve {
+        /// The library's organization; the config's if not said.
+        organization: Option<OrganizationName>,
+        /// Its elements.
+        elements: Elements,
+        /// For this environment of the organization,
+        environment: Option<Reference>,
+        /// or for this stage: each for the environment that its secret is bound to.
+        stage: Option<Stage>,
+    } -> reply::Resolution;
+
+    /// Publishes a version of a package, for good.
+    "package.publish" PackagePublish {
+        /// Its name.
+        package: Reference,
+        /// Its version, higher or lower than the others, but a new one.
+        version: Version,
+        /// The library's elements.
+        elements: Elements,
+        /// The library's files.
+        files: Vec<PackageFile>,
+        /// Check everything, and publish nothing.
+        dry_run: Option<bool>,
+    } -> reply::PackageVersion;
+    /// Packages, by name.
+    "package.list" PackageList {
+        /// Only this organization's.
+        organization: Option<OrganizationName>,
+    } -> Vec<reply::PackageListed>;
+    /// A package's versions, the highest first, with elements and files. Without a value or a template.
+    "package.info" PackageInfo {
+        /// Its name.
+        package: Reference,
+    } -> reply::Package;
+    /// The content of one version: elements and templates.
+    "package.fetch" PackageFetch {
+        /// The package.
+        package: Reference,
+        /// The version.
+        version: Version,
+    } -> reply::PackageContent;
+    /// Resolves all elements of one version. Waits for exchanges that run or are due. Without a value.
+    "package.resolve" PackageResolve {
+        /// The package.
+        package: Reference,
+        /// The version.
+        version: Version,
+        /// For this environment of the package's organization,
+        environment: Option<Reference>,
+        /// or for the organization's only environment of this stage.
+        stage: Option<Stage>,
+    } -> reply::Resolution;
+    /// Hands out the artifact that one element of a version stands for in an environment.
+    "package.get" PackageGet {
+        /// The package.
+        package: Reference,
+        /// The version.
+        version: Version,
+        /// An environment of the package's organization.
+        environment: Reference,
+        /// The element, as the package's templates name it.
+        element: Reference,
+        /// How many seconds the artifact must still be valid; 1 if not said.
+        min_validity: Option<u64>,
+    } -> reply::Artifact;
+
+    /// What the agent knows of a workspace; all of it empty where it knows nothing.
+    "workspace.show" WorkspaceShow {
+        /// Its absolute path.
+        workspace: String,
+    } -> reply::Workspace;
+    /// The workspaces that the agent knows, by path.
+    "workspace.list" WorkspaceList {} -> Vec<reply::Workspace>;
+    /// Notes that a person trusts a workspace whose `bursar.toml` has this digest.
+    "workspace.trust" WorkspaceTrust {
+        /// Its absolute path.
+        workspace: String,
+        /// The SHA-256 of `bursar.toml`, in hex.
+        digest: Digest,
+    } -> reply::Workspace;
+    /// Notes what is, or is about to be, written into a workspace: all of it.
+    "workspace.record" WorkspaceRecord {
+        /// Its absolute path.
+        workspace: String,
+        /// The environment that it was built for.
+        environment: Reference,
+        /// Its files.
+        files: Vec<WorkspaceFile>,
+        /// The digest of `bursar.toml` after an edit of our own, where it was trusted before.
+        trusted: Option<Digest>,
+    } -> reply::Workspace;
+    /// Forgets a workspace; its files stay.
+    "workspace.forget" WorkspaceForget {
+        /// Its absolute path.
+        workspace: String,
     } -> reply::Empty;
 }
 

@@ -11,6 +11,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use zeroize::{Zeroize, Zeroizing};
 
+/// How many calls of [`Client::call_all`] are under way at once: the agent takes 64 of a connection, and as many short
+/// requests fit the socket's buffer, so that neither end waits for the other to read.
+const IN_FLIGHT: usize = 32;
+
 /// A connection to the daemon.
 pub struct Client {
     stream: UnixStream,
@@ -107,6 +111,47 @@ impl Client {
                 return reply;
             }
         }
+    }
+
+    /// Makes many calls of one method over this connection, [`IN_FLIGHT`] of them at once, and answers in their order.
+    /// `done` hears how many have been answered.
+    ///
+    /// # Errors
+    /// The outer one where the connection breaks; the daemon's own stand in the place of the answer that they are.
+    pub fn call_all<M: Method>(
+        &mut self,
+        methods: &[M],
+        mut done: impl FnMut(usize),
+    ) -> Result<Vec<Result<M::Reply, CallError>>, CallError> {
+        let first = self.next_id;
+        let mut replies: Vec<Option<Result<M::Reply, CallError>>> = methods.iter().map(|_| None).collect();
+        let (mut sent, mut answered) = (0, 0);
+        while answered < methods.len() {
+            while sent < methods.len() && sent - answered < IN_FLIGHT {
+                self.send(&methods[sent])?;
+                sent += 1;
+            }
+            let line = self.line()?;
+            let incoming: Incoming<'_> = parse(&self.input[line.clone()])?;
+            let place =
+                incoming.id.and_then(|id| id.checked_sub(first)).and_then(|at| usize::try_from(at).ok());
+            let reply = match (incoming.error, incoming.result) {
+                (Some(error), _) => Err(error.into()),
+                (None, Some(result)) => Ok(serde_json::from_str(result.get()).map_err(|_| unreadable())?),
+                // a notification
+                (None, None) => continue,
+            };
+            self.wipe(line);
+            match (place.and_then(|at| replies.get_mut(at)), reply) {
+                (Some(slot @ None), reply) => *slot = Some(reply),
+                // an error that is no call's is the connection's
+                (_, Err(error)) => return Err(error),
+                _ => return Err(unreadable()),
+            }
+            answered += 1;
+            done(answered);
+        }
+        Ok(replies.into_iter().flatten().collect())
     }
 
     /// Sends a call; [`Self::call`] reads its answer.

@@ -69,6 +69,8 @@ errors! {
     PassphraseRequired = "passphrase_required", -32023, exit 2;
     /// Too many wrong passphrases; wait.
     Throttled = "throttled", -32022, exit 4;
+    /// The workspace has not been trusted as it is; said by the client.
+    Untrusted = "untrusted", -32024, exit 4;
     /// No thing of that name.
     NotFound = "not_found", -32030, exit 5;
     /// A person has to authorize.
@@ -85,6 +87,8 @@ errors! {
     Pending = "pending", -32054, exit 7;
     /// More validity was asked for than the issuer gives.
     ValidityTooLong = "validity_too_long", -32055, exit 7;
+    /// Data elements do not resolve: a slot is empty, or its secret cannot be used.
+    Unresolved = "unresolved", -32056, exit 7;
     /// The issuer did not answer, or not in a way that says anything about the credentials.
     IssuerUnreachable = "issuer_unreachable", -32060, exit 8;
     /// A thing of that name exists, or a binding that cannot change.

@@ -14,6 +14,13 @@ use std::fmt;
 /// The longest name of an unknown field that an error repeats.
 const ECHO_MAX: usize = 40;
 
+/// The longest version, in bytes.
+const VERSION_MAX: usize = 64;
+
+/// What a version is, for whoever wrote another.
+const VERSION: &str =
+    "expected a version: MAJOR.MINOR.PATCH, perhaps with a pre-release, of at most 64 bytes";
+
 /// An input that was refused: which field, and what was expected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -129,7 +136,14 @@ impl Wrong {
         }
     }
 
-    const MISSING: Self = Self(Cow::Borrowed("is required"));
+    pub(crate) const MISSING: Self = Self(Cow::Borrowed("is required"));
+}
+
+/// A fault inside a member is the member's.
+impl From<Invalid> for Wrong {
+    fn from(invalid: Invalid) -> Self {
+        Self(invalid.0.into())
+    }
 }
 
 /// What can be read from a member of an object.
@@ -219,7 +233,34 @@ macro_rules! from_text {
     )+};
 }
 from_text!(Timestamp, OrganizationName, Name, Qualified, Reference);
+from_text!(crate::library::FilePath, crate::library::FileMode, crate::library::Digest);
 from_text!(crate::kind::SecretType, crate::kind::Stage, crate::kind::Status, crate::kind::ExchangePolicy);
+
+impl FromField for semver::Version {
+    fn from_field(raw: Option<&RawValue>) -> Result<Self, Wrong> {
+        let text = String::from_field(raw)?;
+        let version = Self::parse(&text).ok().filter(|version| version.build.is_empty());
+        version.filter(|_| text.len() <= VERSION_MAX).ok_or(Wrong(Cow::Borrowed(VERSION)))
+    }
+}
+
+macro_rules! from_list {
+    ($($type:ty),+ $(,)?) => {$(
+        impl FromField for Vec<$type> {
+            fn from_field(raw: Option<&RawValue>) -> Result<Self, Wrong> {
+                let raw = raw.ok_or(Wrong::MISSING)?;
+                let items: Vec<&RawValue> =
+                    serde_json::from_str(raw.get()).map_err(|_| Wrong::expected("an array of texts", raw))?;
+                let read = |(at, item): (usize, &RawValue)| {
+                    <$type>::from_field(Some(item))
+                        .map_err(|wrong| Wrong(format!("number {}: {wrong}", at + 1).into()))
+                };
+                items.into_iter().enumerate().map(read).collect()
+            }
+        }
+    )+};
+}
+from_list!(Qualified, crate::library::Digest);
 
 impl FromField for SensitiveJson {
     fn from_field(raw: Option<&RawValue>) -> Result<Self, Wrong> {

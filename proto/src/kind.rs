@@ -169,6 +169,46 @@ words! {
     }
 }
 
+words! {
+    /// How a data element stands in an environment, or in a stage.
+    ElementState {
+        /// Its artifact can be handed out.
+        Good = "good",
+        /// Its slot is empty.
+        Empty = "empty",
+        /// There is no such element, or no such secret.
+        Missing = "missing",
+        /// Its secret is bound to another environment.
+        Elsewhere = "elsewhere",
+        /// Its secret is bound to none.
+        Unbound = "unbound",
+        /// Its secret is deactivated.
+        Inactive = "inactive",
+        /// Its secret, or the artifact of it, is past its date.
+        Expired = "expired",
+        /// Its secret's exchange still runs.
+        Pending = "pending",
+        /// Its secret's exchange failed.
+        Failed = "failed",
+        /// A person has to authorize its secret.
+        NeedsAuthorization = "needs_authorization",
+    }
+}
+
+words! {
+    /// What a template does to the text of a mark.
+    Filter {
+        /// RFC 4648 section 4, with padding.
+        Base64 = "base64",
+        /// A JSON text with its quotes.
+        Json = "json",
+        /// Percent-encoded, all but RFC 3986's unreserved characters.
+        Url = "url",
+        /// Escaped for the text and the attributes of XML.
+        Xml = "xml",
+    }
+}
+
 /// The JSON shape of a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shape {

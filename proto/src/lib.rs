@@ -10,6 +10,8 @@
 //! | [`time`] | whole seconds: instants and durations as text |
 //! | [`sensitive`] | text that is wiped on drop and cannot print |
 //! | [`kind`] | the ten secret types and their fields, stages, statuses |
+//! | [`library`] | slots, element definitions, files of packages |
+//! | [`template`] | the template language: marks, filters, places of faults |
 //! | [`fields`] | reading a JSON object without ever echoing it |
 //! | [`call`] | every method with its parameters |
 //! | [`reply`] | what methods answer |
@@ -24,13 +26,17 @@ pub mod error;
 pub mod fields;
 pub mod frame;
 pub mod kind;
+pub mod library;
 pub mod name;
 #[cfg(test)]
 mod protocol_doc;
 pub mod reply;
 pub mod sensitive;
 pub mod socket;
+pub mod template;
 pub mod time;
+
+pub use semver;
 
 /// The protocol that this crate speaks.
 pub const PROTOCOL: u64 = 1;

@@ -3,7 +3,6 @@
 //! An organization is `[a-z0-9][a-z0-9-]{0,38}`, any other name `[A-Za-z0-9][A-Za-z0-9._-]{0,99}`.
 //! What does not fit is refused without being echoed.
 
-use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
@@ -32,18 +31,21 @@ pub enum NameError {
 
 macro_rules! text_serde {
     ($type:ty) => {
-        impl Serialize for $type {
+        impl serde::Serialize for $type {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.collect_str(self)
             }
         }
-        impl<'de> Deserialize<'de> for $type {
+        impl<'de> serde::Deserialize<'de> for $type {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+                <String as serde::Deserialize>::deserialize(deserializer)?
+                    .parse()
+                    .map_err(serde::de::Error::custom)
             }
         }
     };
 }
+pub(crate) use text_serde;
 
 /// The name of an organization.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -146,7 +148,7 @@ impl fmt::Display for Qualified {
 text_serde!(Qualified);
 
 /// A name whose organization may be left out: `adobe-io` or `acme/adobe-io`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Reference {
     /// The namespace, where it was said.
     pub organization: Option<OrganizationName>,

@@ -8,9 +8,10 @@ use crate::call::{self, Call, Method, SECRETS_PAGE_MAX};
 use crate::error::{ErrorName, WireError};
 use crate::frame::{ID_MAX, REPLY_MAX, REQUEST_MAX, Request};
 use crate::kind::{
-    Change, ExchangePolicy, FailureCause, Field, RefreshStatus, SecretType, Shape, Stage, Status, VaultState,
+    Change, ElementState, ExchangePolicy, FailureCause, Field, Filter, RefreshStatus, SecretType, Shape,
+    Stage, Status, VaultState,
 };
-use crate::{name, reply, socket};
+use crate::{library, name, reply, socket, template};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -160,6 +161,9 @@ fn check_result(method: &str, result: &Value) -> Result<(), String> {
         SecretCreate SecretList SecretShow SecretEdit SecretBind SecretTest SecretRetry SecretWait SecretWhere
         SecretDeactivate SecretReactivate SecretDelete
         ArtifactGet ArtifactWatch
+        ElementSet ElementList ElementShow ElementDelete ElementResolve LibraryResolve
+        PackagePublish PackageList PackageInfo PackageFetch PackageResolve PackageGet
+        WorkspaceShow WorkspaceList WorkspaceTrust WorkspaceRecord WorkspaceForget
     }
 }
 
@@ -373,6 +377,8 @@ fn every_closed_set_of_words_is_whole() {
         row("exchange policy", ExchangePolicy::ALL),
         row("vault state", VaultState::ALL),
         row("change", Change::ALL),
+        row("element state", ElementState::ALL),
+        row("filter", Filter::ALL),
     ];
     let documented = section("Values").rows().into_iter().filter(|row| row.contains("| `"));
     let mut faults = Faults::default();
@@ -390,6 +396,14 @@ fn every_limit_has_its_number() {
         format!("| any other name | {} bytes |", name::NAME_MAX),
         format!("| path of the socket | {} bytes |", socket::PATH_MAX),
         format!("| secrets in a page of `secret.list` | {SECRETS_PAGE_MAX} |"),
+        format!("| elements of a library | {} |", library::ELEMENTS_MAX),
+        format!("| files of a package | {} |", library::PACKAGE_FILES_MAX),
+        format!("| files of a workspace | {} |", library::WORKSPACE_FILES_MAX),
+        format!("| path of a file in a workspace | {} bytes |", library::FILE_PATH_MAX),
+        format!("| path of a workspace | {} bytes |", library::WORKSPACE_PATH_MAX),
+        format!("| template | {} bytes |", template::TEMPLATE_MAX),
+        format!("| mark in a template, between its percent signs | {} bytes |", template::MARK_MAX),
+        format!("| text that a template may become | {} bytes |", template::RENDERED_MAX),
     ];
     let mut faults = Faults::default();
     faults.compare("Limits", &texts(section("Limits").rows()), &texts(coded));

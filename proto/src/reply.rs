@@ -1,11 +1,13 @@
 //! What methods answer. Every attribute is present in JSON, null where empty.
 
 use crate::kind::{
-    Change, ExchangePolicy, FailureCause, RefreshStatus, SecretType, Stage, Status, VaultState,
+    Change, ElementState, ExchangePolicy, FailureCause, RefreshStatus, SecretType, Stage, Status, VaultState,
 };
-use crate::name::{OrganizationName, Qualified};
+use crate::library::{Digest, Elements, FileMode, FilePath, PackageFile, WorkspaceFile};
+use crate::name::{OrganizationName, Qualified, Reference};
 use crate::sensitive::Sensitive;
 use crate::time::Timestamp;
+use semver::Version;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -86,6 +88,10 @@ pub struct Organization {
     pub environments: u64,
     /// How many secrets it has.
     pub secrets: u64,
+    /// How many data elements it has.
+    pub elements: u64,
+    /// How many packages it has.
+    pub packages: u64,
 }
 
 /// One environment.
@@ -181,8 +187,47 @@ pub struct Applied {
     pub secret: Qualified,
     /// What it is bound to.
     pub environment: Option<Qualified>,
+    /// The data elements in whose slots it is.
+    pub elements: Vec<AppliedElement>,
+    /// The published versions that name it, themselves or by a data element.
+    pub packages: Vec<AppliedPackage>,
+    /// The workspaces in whose files its artifact is.
+    pub workspaces: Vec<AppliedWorkspace>,
     /// Who asked for its artifact since the agent started, the last first.
     pub callers: Vec<CallerSeen>,
+}
+
+/// A data element in whose slot a secret is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppliedElement {
+    /// The element.
+    pub element: Qualified,
+    /// The slot.
+    pub stage: Stage,
+}
+
+/// A published version that uses a secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppliedPackage {
+    /// The package.
+    pub package: Qualified,
+    /// Its version.
+    pub version: Version,
+    /// The element, as the package's templates name it.
+    pub element: Reference,
+    /// The slot.
+    pub stage: Stage,
+}
+
+/// A workspace in whose files an artifact is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppliedWorkspace {
+    /// Its absolute path.
+    pub workspace: String,
+    /// The files.
+    pub files: Vec<FilePath>,
+    /// When they were last written.
+    pub synced_at: Option<Timestamp>,
 }
 
 /// A process that asked for an artifact.
@@ -244,4 +289,139 @@ pub struct Changed {
 pub struct Missed {
     /// How many changes it was not told.
     pub count: u64,
+}
+
+/// One data element.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Element {
+    /// Its name.
+    pub element: Qualified,
+    /// The secret for development.
+    pub development: Option<Qualified>,
+    /// The secret for staging.
+    pub staging: Option<Qualified>,
+    /// The secret for production.
+    pub production: Option<Qualified>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When a slot last changed.
+    pub updated_at: Timestamp,
+}
+
+/// What an element stands for, and whether that can be used. Never a value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resolved {
+    /// The element, as it was asked for.
+    pub element: Reference,
+    /// The slot that was looked at.
+    pub stage: Stage,
+    /// The secret in it.
+    pub secret: Option<Qualified>,
+    /// What that secret is bound to.
+    pub environment: Option<Qualified>,
+    /// Its type.
+    pub r#type: Option<SecretType>,
+    /// When its artifact ends; null if never, or where there is none.
+    pub expires_at: Option<Timestamp>,
+    /// Whether it can be used, and if not, what kind of fault it is.
+    pub state: ElementState,
+    /// What is wrong: element, slot, secret, reason; null where it is good.
+    pub problem: Option<String>,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+/// Answers `library.resolve` and `package.resolve`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resolution {
+    /// The environment; null where a stage was asked for as such.
+    pub environment: Option<Qualified>,
+    /// Its stage.
+    pub stage: Stage,
+    /// Every element, in the order of their names.
+    pub elements: Vec<Resolved>,
+}
+
+/// A package in a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PackageListed {
+    /// Its name.
+    pub package: Qualified,
+    /// Its highest version.
+    pub latest: Version,
+    /// How many versions it has.
+    pub versions: u64,
+    /// When the last of them was published.
+    pub published_at: Timestamp,
+}
+
+/// A package with its versions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Package {
+    /// Its name.
+    pub package: Qualified,
+    /// Its versions, the highest first.
+    pub versions: Vec<PackageVersion>,
+}
+
+/// One version of a package, without its templates.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PackageVersion {
+    /// The package.
+    pub package: Qualified,
+    /// The version.
+    pub version: Version,
+    /// The SHA-256 of its content.
+    pub digest: Digest,
+    /// When it was published; null for a dry run.
+    pub published_at: Option<Timestamp>,
+    /// Who published it: `uid 1000`.
+    pub published_by: String,
+    /// Its elements.
+    pub elements: Elements,
+    /// Its files.
+    pub files: Vec<PackageFileListed>,
+}
+
+/// A file of a package, without its template.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PackageFileListed {
+    /// Where it is written in a workspace.
+    pub path: FilePath,
+    /// With which permissions.
+    pub mode: FileMode,
+    /// The length of its template, in bytes.
+    pub bytes: u64,
+    /// The elements that it names, each once.
+    pub elements: Vec<Reference>,
+}
+
+/// The content of one version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PackageContent {
+    /// The package.
+    pub package: Qualified,
+    /// The version.
+    pub version: Version,
+    /// The SHA-256 of its content.
+    pub digest: Digest,
+    /// Its elements.
+    pub elements: Elements,
+    /// Its files with their templates.
+    pub files: Vec<PackageFile>,
+}
+
+/// What the agent knows of a workspace.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Workspace {
+    /// Its absolute path.
+    pub workspace: String,
+    /// The digest of the `bursar.toml` that a person trusts.
+    pub trusted: Option<Digest>,
+    /// The environment that it was last built for.
+    pub environment: Option<Qualified>,
+    /// When files were last written.
+    pub synced_at: Option<Timestamp>,
+    /// The files that were written, by path.
+    pub files: Vec<WorkspaceFile>,
 }

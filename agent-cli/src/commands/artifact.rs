@@ -3,10 +3,10 @@
 use super::secret::outcome;
 use crate::args::artifact::{Get, Wait, Watch};
 use crate::file::write_private;
-use crate::output::text::printable;
 use crate::output::{json_line, write_out};
 use crate::session::Session;
 use crate::stop::Stop;
+use crate::values;
 use bursar_proto::call::{ArtifactGet, ArtifactWatch, SecretWait};
 use bursar_proto::client::Notification;
 use bursar_proto::error::{CallError, ErrorName};
@@ -22,7 +22,11 @@ use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
 pub(crate) fn get(session: &Session, get: Get) -> Result<(), Stop> {
-    let artifact = session.ask(&ArtifactGet { secret: get.secret, min_validity: get.min_validity })?;
+    let artifact = session.ask(&ArtifactGet {
+        secret: get.secret,
+        min_validity: get.min_validity,
+        environment: None,
+    })?;
     let line = if session.printer.json() {
         json_line(&Shown::from(&artifact))?
     } else {
@@ -51,26 +55,9 @@ fn head(artifact: &Artifact) -> Result<String, Stop> {
 
 /// The one text that was asked for.
 fn choose<'a>(artifact: &'a Artifact, field: Option<&str>) -> Result<&'a Sensitive, Stop> {
-    let kind = artifact.r#type;
-    let names = || {
-        let single = artifact.value.as_ref().and(kind.value_field());
-        let several = artifact.fields.iter().flatten().map(|(name, _)| name.as_str());
-        let mut names: Vec<&str> = several.chain(single).collect();
-        names.sort_unstable();
-        names.dedup();
-        printable(&names.join(", "))
-    };
-    let Some(field) = field else {
-        return artifact.value.as_ref().ok_or_else(|| {
-            Stop::usage(format!("a secret of type {kind} has several fields, and none was chosen"))
-                .hint(format!("choose one with --field: {}", names()))
-        });
-    };
-    let listed = artifact.fields.as_ref().and_then(|fields| fields.get(field));
-    let single = || artifact.value.as_ref().filter(|_| field == "value" || kind.value_field() == Some(field));
-    listed
-        .or_else(single)
-        .ok_or_else(|| Stop::usage("there is no such field").hint(format!("choose one of: {}", names())))
+    values::choose(artifact, field).map_err(|unchosen| {
+        Stop::usage(unchosen.reason).hint(format!("choose one with --field: {}", unchosen.fields))
+    })
 }
 
 /// An artifact as `--json` shows it: the one place where the command line writes values as JSON.
@@ -179,7 +166,7 @@ mod tests {
         match head.and_then(|head| Ok(head + choose(artifact, field)?.expose())) {
             Ok(value) => Ok(value),
             Err(Stop::Failed(error)) => Err((error.name.exit_code(), error.hint.unwrap_or_default())),
-            Err(Stop::ReaderLeft) => panic!("nothing was printed"),
+            Err(other) => panic!("{other:?}"),
         }
     }
 
@@ -188,7 +175,7 @@ mod tests {
         for field in [None, Some("value"), Some("token")] {
             assert_eq!(chosen(&token(), false, field), Ok("v".into()));
         }
-        assert_eq!(chosen(&token(), false, Some("basic")), Err((2, "choose one of: token".into())));
+        assert_eq!(chosen(&token(), false, Some("basic")), Err((2, "choose one with --field: token".into())));
     }
 
     #[test]

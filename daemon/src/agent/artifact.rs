@@ -5,13 +5,13 @@
 
 use super::fault::{explained, failed, inactive};
 use super::secret::named;
-use super::{Agent, Answer, no_secret, secret_id};
+use super::{Agent, Answer, environment_id, no_secret, secret_id};
 use crate::exchange::Cause;
 use crate::policy::Authorized;
 use crate::refresh::{Flight, plan};
 use crate::server::peer::Caller;
 use crate::vault::Unlocked;
-use crate::vault::catalog::Secret;
+use crate::vault::catalog::{Catalog, Secret};
 use crate::vault::record::Saved;
 use crate::vault::store::Id;
 use crate::vault::store::RECORD_MAX;
@@ -40,7 +40,7 @@ pub(crate) enum Got {
 
 /// Whether an artifact may be handed out now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verdict {
+pub(super) enum Verdict {
     Serve,
     /// An exchange is needed: join or start it.
     Exchange,
@@ -76,14 +76,32 @@ impl Agent {
     /// Hands out an artifact, after an exchange if need be.
     pub(super) async fn artifact_get(self: &Arc<Self>, call: ArtifactGet, caller: &Caller) -> Answer {
         let name = self.resolve(call.secret);
+        let environment = call.environment.map(|environment| environment.within(&name.organization));
+        let find = |unlocked: &mut Unlocked| {
+            let id = secret_id(unlocked, &name)?;
+            match &environment {
+                Some(environment) => bound_to(&unlocked.catalog, &id, environment),
+                None => Ok(id),
+            }
+        };
+        self.hand_out_in_time(find, call.min_validity, caller).await
+    }
+
+    /// Hands out the artifact of the secret that `find` names, after an exchange if need be.
+    pub(super) async fn hand_out_in_time(
+        self: &Arc<Self>,
+        find: impl Fn(&mut Unlocked) -> Result<Id, CallError>,
+        min_validity: Option<u64>,
+        caller: &Caller,
+    ) -> Answer {
         let mut out = Zeroizing::new(Vec::with_capacity(ARTIFACT_ROOM));
         let mut may_wait = true;
         loop {
             let flight = {
                 let mut vault = self.vault();
                 let unlocked = vault.unlocked()?;
-                let id = secret_id(unlocked, &name)?;
-                match self.hand_out(unlocked, id, call.min_validity, caller, may_wait, &mut out)? {
+                let id = find(unlocked)?;
+                match self.hand_out(unlocked, id, min_validity, caller, may_wait, &mut out)? {
                     Got::Written => return Ok(out),
                     Got::Waits(flight) => flight,
                 }
@@ -138,8 +156,26 @@ impl Agent {
     }
 }
 
+/// The secret itself, if it is bound to the environment for which it was asked.
+fn bound_to(catalog: &Catalog, id: &Id, environment: &Qualified) -> Result<Id, CallError> {
+    let wanted = environment_id(catalog, environment)?;
+    let secret = named(catalog, id)?;
+    if secret.environment == Some(wanted) {
+        return Ok(*id);
+    }
+    let message = format!("{} is not bound to {environment}", secret.full_name());
+    Err(CallError::new(ErrorName::Unbound, message)
+        .hint(format!("see what it is bound to: bursar secret show {}", secret.full_name())))
+}
+
 /// Decides; `need` is in seconds. The words are [`refusal`]'s.
-fn judge(secret: &Secret, saved: Option<&Saved>, need: i64, may_wait: bool, now: Timestamp) -> Verdict {
+pub(super) fn judge(
+    secret: &Secret,
+    saved: Option<&Saved>,
+    need: i64,
+    may_wait: bool,
+    now: Timestamp,
+) -> Verdict {
     if !secret.active || secret.environment.is_none() || secret.ended(now) {
         return Verdict::Refuse;
     }
@@ -173,7 +209,7 @@ fn lifetime(secret: &Secret) -> Option<i64> {
 }
 
 /// Why an artifact is not handed out: each case of [`judge`] in words.
-fn refusal(secret: &Secret, saved: Option<&Saved>, need: i64, now: Timestamp) -> CallError {
+pub(super) fn refusal(secret: &Secret, saved: Option<&Saved>, need: i64, now: Timestamp) -> CallError {
     let full = secret.full_name();
     let refuse = |name: ErrorName, message: String, hint: String| CallError::new(name, message).hint(hint);
     if !secret.active {

@@ -1,11 +1,13 @@
 //! organization.*
 
 use super::{Agent, new_id};
+use crate::vault::part::drop_parts;
 use crate::vault::{Change, found_organization};
 use bursar_proto::call::{OrganizationCreate, OrganizationDelete};
 use bursar_proto::error::{CallError, ErrorName};
 use bursar_proto::name::{OrganizationName, PERSONAL};
 use bursar_proto::reply;
+use std::collections::BTreeMap;
 
 impl Agent {
     pub(super) async fn organization_create(
@@ -22,7 +24,14 @@ impl Agent {
             Ok((found_organization(catalog, name.clone(), id, environment, now), ()))
         })
         .await?;
-        Ok(reply::Organization { organization: name, created_at: now, environments: 1, secrets: 0 })
+        Ok(reply::Organization {
+            organization: name,
+            created_at: now,
+            environments: 1,
+            secrets: 0,
+            elements: 0,
+            packages: 0,
+        })
     }
 
     pub(super) fn organization_list(&self) -> Result<Vec<reply::Organization>, CallError> {
@@ -36,6 +45,8 @@ impl Agent {
                 created_at: organization.created_at,
                 environments: organization.environments.len() as u64,
                 secrets: organization.secrets.len() as u64,
+                elements: organization.elements.len() as u64,
+                packages: organization.packages.len() as u64,
             })
             .collect())
     }
@@ -60,6 +71,18 @@ impl Agent {
             }
             let mut changes = vec![Change::Organization(organization.id)];
             let environments: Vec<_> = organization.environments.values().copied().collect();
+            let elements: Vec<_> = organization.elements.values().copied().collect();
+            let packages: Vec<_> =
+                organization.packages.values().flat_map(BTreeMap::values).copied().collect();
+            for id in elements {
+                catalog.remove_element(&id);
+                changes.push(Change::Element(id));
+            }
+            for id in packages {
+                let parts = catalog.remove_package(&id).map(|package| package.parts).unwrap_or_default();
+                changes.extend(drop_parts(id, &parts));
+                changes.push(Change::Package(id));
+            }
             for id in environments {
                 catalog.remove_environment(&id);
                 changes.push(Change::Environment(id));

@@ -7,6 +7,7 @@ pub(super) use callers::Callers;
 
 use super::fault::{failed, inactive};
 use super::organization::no_organization;
+use super::package::naming;
 use super::{Agent, environment_id, new_id, no_secret, on_worker, secret_id};
 use crate::credentials::Credentials;
 use crate::vault::catalog::{Catalog, Secret};
@@ -119,6 +120,14 @@ impl Agent {
                     ErrorName::Conflict,
                     format!("secret {}/{new} exists", name.organization),
                 ));
+            }
+            if new_name.as_ref().is_some_and(|new| *new != secret.name)
+                && let Some(package) = naming(catalog, &name)
+            {
+                let message =
+                    format!("{name} is named by {} {}, so its name stays", package.name, package.version);
+                return Err(CallError::new(ErrorName::Conflict, message)
+                    .hint("create another secret, or let libraries use a data element instead"));
             }
             if call.r#type.is_some_and(|other| other != kind) {
                 return Err(CallError::new(
@@ -299,14 +308,16 @@ impl Agent {
 
     pub(super) async fn secret_delete(&self, secret: Reference) -> Result<reply::Empty, CallError> {
         let name = self.resolve(secret);
+        let now = self.clock.now();
         let id = secret_id(self.vault().unlocked()?, &name)?;
         let deleted = self
             .write(|catalog| {
                 let deleted = catalog.remove_secret(&id).ok_or_else(|| no_secret(&name))?;
-                Ok((
-                    vec![Change::Secret(id), Change::Credentials(id, None), Change::Artifact(id, None)],
-                    deleted,
-                ))
+                let emptied = catalog.empty_slots_of(&id, now).into_iter().map(Change::Element);
+                let mut changes =
+                    vec![Change::Secret(id), Change::Credentials(id, None), Change::Artifact(id, None)];
+                changes.extend(emptied);
+                Ok((changes, deleted))
             })
             .await?;
         self.callers.lock().unwrap_or_else(PoisonError::into_inner).forget(&id);

@@ -1,5 +1,11 @@
 //! What the vault holds, in memory while it is unlocked: names, attributes, due times. Never a credential
-//! or an artifact; those stay sealed in the store.
+//! or an artifact; those stay sealed in the store. `library` has elements and packages, `workspace` workspaces.
+
+mod library;
+mod workspace;
+
+pub(crate) use library::{Definition, Element, FileListed, Package, definition_record, file_place};
+pub(crate) use workspace::{Workspace, WorkspaceFile};
 
 use crate::exchange::Cause;
 use crate::refresh::plan;
@@ -8,6 +14,7 @@ use crate::vault::record::{self, EnvironmentV1, OrganizationV1, SecretV1, Unknow
 use crate::vault::store::{Id, IdMap};
 use bursar_proto::kind::{ExchangePolicy, RefreshStatus, SecretType, Stage, Status};
 use bursar_proto::name::{Name, OrganizationName, Qualified};
+use bursar_proto::semver::Version;
 use bursar_proto::time::Timestamp;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -17,6 +24,9 @@ pub(crate) struct Organization {
     pub(crate) created_at: Timestamp,
     pub(crate) environments: BTreeMap<Name, Id>,
     pub(crate) secrets: BTreeMap<Name, Id>,
+    pub(crate) elements: BTreeMap<Name, Id>,
+    /// Every version of every package.
+    pub(crate) packages: BTreeMap<Name, BTreeMap<Version, Id>>,
 }
 
 /// An environment.
@@ -115,6 +125,10 @@ pub(crate) struct Catalog {
     pub(crate) organizations: BTreeMap<OrganizationName, Organization>,
     pub(crate) environments: IdMap<Environment>,
     pub(crate) secrets: IdMap<Secret>,
+    pub(crate) elements: IdMap<Element>,
+    pub(crate) packages: IdMap<Package>,
+    pub(crate) workspaces: IdMap<Workspace>,
+    workspaces_by_path: BTreeMap<Box<str>, Id>,
     /// When each secret is next exchanged, the earliest first.
     due: BTreeSet<(Timestamp, Id)>,
 }
@@ -132,8 +146,14 @@ impl Catalog {
 
     /// Adds an organization that is not there yet.
     pub(crate) fn insert_organization(&mut self, name: OrganizationName, id: Id, created_at: Timestamp) {
-        let organization =
-            Organization { id, created_at, environments: BTreeMap::new(), secrets: BTreeMap::new() };
+        let organization = Organization {
+            id,
+            created_at,
+            environments: BTreeMap::new(),
+            secrets: BTreeMap::new(),
+            elements: BTreeMap::new(),
+            packages: BTreeMap::new(),
+        };
         self.organizations.insert(name, organization);
     }
 

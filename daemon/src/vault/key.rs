@@ -21,18 +21,34 @@ pub(crate) enum Kind {
     Credentials,
     /// A secret's artifact.
     Artifact,
+    /// A data element.
+    Element,
+    /// A package: one published version.
+    Package,
+    /// A workspace.
+    Workspace,
+    /// A part of what does not fit one record.
+    Part,
 }
 
 impl Kind {
     /// The kinds that are sealed, each under its own key.
-    pub(crate) const SEALED: [Self; 6] = [
+    pub(crate) const SEALED: [Self; 10] = [
         Self::Manifest,
         Self::Organization,
         Self::Environment,
         Self::Secret,
         Self::Credentials,
         Self::Artifact,
+        Self::Element,
+        Self::Package,
+        Self::Workspace,
+        Self::Part,
     ];
+
+    /// The kinds that the manifest counts and the catalog is made of, in an order in which each finds what it names.
+    pub(crate) const SMALL: [Self; 6] =
+        [Self::Organization, Self::Environment, Self::Secret, Self::Element, Self::Package, Self::Workspace];
 
     /// The place of this kind's key among the sealed ones; the header has none and takes the manifest's.
     pub(crate) const fn place(self) -> usize {
@@ -43,6 +59,10 @@ impl Kind {
             Self::Secret => 3,
             Self::Credentials => 4,
             Self::Artifact => 5,
+            Self::Element => 6,
+            Self::Package => 7,
+            Self::Workspace => 8,
+            Self::Part => 9,
         }
     }
 
@@ -56,6 +76,10 @@ impl Kind {
             Self::Secret => b'S',
             Self::Credentials => b'C',
             Self::Artifact => b'A',
+            Self::Element => b'D',
+            Self::Package => b'P',
+            Self::Workspace => b'W',
+            Self::Part => b'T',
         }
     }
 
@@ -69,6 +93,10 @@ impl Kind {
             Self::Secret => b"secret",
             Self::Credentials => b"credentials",
             Self::Artifact => b"artifact",
+            Self::Element => b"element",
+            Self::Package => b"package",
+            Self::Workspace => b"workspace",
+            Self::Part => b"part",
         }
     }
 

@@ -4,6 +4,7 @@
 use super::VaultError;
 use super::catalog::Catalog;
 use super::crypto::{self, Keys};
+use super::part;
 use super::record::{self, ManifestV1, UnknownForm};
 use super::store::{Id, Key, Kind, Store};
 use crate::credentials::Credentials;
@@ -42,7 +43,7 @@ pub(super) fn load(store: &Store, keys: &Keys) -> Result<(ManifestV1, Catalog), 
         ManifestV1 { generation: manifest.generation, header: manifest.header, ..ManifestV1::default() };
     let mut catalog = Catalog::default();
     let mut organizations: HashMap<Id, OrganizationName> = HashMap::new();
-    for kind in [Kind::Organization, Kind::Environment, Kind::Secret] {
+    for kind in Kind::SMALL {
         let mut outcome = Ok(());
         store.scan(kind, |key, sealed| {
             if outcome.is_err() {
@@ -63,7 +64,19 @@ pub(super) fn load(store: &Store, keys: &Keys) -> Result<(ManifestV1, Catalog), 
                     Kind::Environment => {
                         catalog.load_environment(id, &record::decode(&plain)?, &organizations)?;
                     }
-                    _ => catalog.load_secret(id, record::decode(&plain)?, &organizations)?,
+                    Kind::Secret => catalog.load_secret(id, record::decode(&plain)?, &organizations)?,
+                    Kind::Element => catalog.load_element(id, &record::decode(&plain)?, &organizations)?,
+                    Kind::Package => {
+                        let record: record::PackageV1 = record::decode(&plain)?;
+                        let content = part::join(store, keys, &record.parts)?;
+                        catalog.load_package(id, record, content, &organizations)?;
+                    }
+                    Kind::Workspace => {
+                        let record: record::WorkspaceV1 = record::decode(&plain)?;
+                        let content = part::join(store, keys, &record.parts)?;
+                        catalog.load_workspace(id, record, content)?;
+                    }
+                    Kind::Header | Kind::Manifest | Kind::Credentials | Kind::Artifact | Kind::Part => {}
                 }
                 Ok::<(), VaultError>(())
             })();

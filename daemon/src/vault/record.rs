@@ -81,28 +81,117 @@ pub(crate) struct ManifestV1 {
     pub(crate) header: u128,
 }
 
+/// A data element; its slots in the order of the stages' numbers.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ElementV1 {
+    pub(crate) organization: Id,
+    pub(crate) name: String,
+    pub(crate) slots: [Option<Id>; 3],
+    pub(crate) created_at: i64,
+    pub(crate) updated_at: i64,
+}
+
+/// One published version. Its content stands in parts.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PackageV1 {
+    pub(crate) organization: Id,
+    pub(crate) name: String,
+    pub(crate) version: String,
+    pub(crate) digest: [u8; 32],
+    pub(crate) published_at: i64,
+    pub(crate) published_by: String,
+    pub(crate) parts: Vec<PartV1>,
+}
+
+/// Where a part lies, and the one version of it that belongs here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PartV1 {
+    pub(crate) id: Id,
+    pub(crate) tag: Tag,
+}
+
+/// What a package holds.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PackageContentV1 {
+    /// By the names that templates use; see [`DefinitionV1`].
+    pub(crate) elements: Vec<(String, DefinitionV1)>,
+    pub(crate) files: Vec<PackageFileV1>,
+}
+
+/// An element of a package, by names within the package's organization.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum DefinitionV1 {
+    Uses(String),
+    Defines([Option<String>; 3]),
+}
+
+/// A file of a package.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PackageFileV1 {
+    pub(crate) path: String,
+    pub(crate) mode: u32,
+    pub(crate) template: String,
+}
+
+/// A workspace. Its files stand in parts.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct WorkspaceV1 {
+    pub(crate) path: String,
+    pub(crate) trusted: Option<[u8; 32]>,
+    pub(crate) environment: Option<Id>,
+    pub(crate) synced_at: Option<i64>,
+    pub(crate) parts: Vec<PartV1>,
+}
+
+/// What was written into a workspace.
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct WorkspaceFilesV1 {
+    pub(crate) files: Vec<WorkspaceFileV1>,
+}
+
+/// A file that was written into a workspace.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct WorkspaceFileV1 {
+    pub(crate) path: String,
+    pub(crate) package: String,
+    pub(crate) version: Option<String>,
+    pub(crate) digests: Vec<[u8; 32]>,
+    pub(crate) secrets: Vec<Id>,
+}
+
+/// The longest content that stands in parts, in bytes: a request is 256 KiB, and names grow a little on disk.
+pub(crate) const CONTENT_MAX: usize = 1024 * 1024;
+
 /// A form of a record with its version.
 pub(crate) trait Versioned: Serialize + DeserializeOwned {
     /// The byte that leads it.
     const VERSION: u8 = 1;
+    /// The most bytes that it takes.
+    const MAX: usize = RECORD_MAX;
 }
 impl Versioned for OrganizationV1 {}
 impl Versioned for EnvironmentV1 {}
 impl Versioned for SecretV1 {}
 impl Versioned for ManifestV1 {}
+impl Versioned for ElementV1 {}
+impl Versioned for PackageV1 {}
+impl Versioned for WorkspaceV1 {}
+impl Versioned for PackageContentV1 {
+    const MAX: usize = CONTENT_MAX;
+}
+impl Versioned for WorkspaceFilesV1 {
+    const MAX: usize = CONTENT_MAX;
+}
 
-fn options() -> impl bincode::Options {
-    bincode::DefaultOptions::new()
-        .with_fixint_encoding()
-        .with_limit(RECORD_MAX as u64)
-        .reject_trailing_bytes()
+fn options(most: usize) -> impl bincode::Options {
+    bincode::DefaultOptions::new().with_fixint_encoding().with_limit(most as u64).reject_trailing_bytes()
 }
 
 /// A record's bytes, version first.
 pub(crate) fn encode<T: Versioned>(record: &T) -> Result<Zeroizing<Vec<u8>>, UnknownForm> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(256));
     bytes.push(T::VERSION);
-    options().serialize_into(&mut *bytes, record).map_err(|_| UnknownForm::Unreadable)?;
+    options(T::MAX).serialize_into(&mut *bytes, record).map_err(|_| UnknownForm::Unreadable)?;
     Ok(bytes)
 }
 
@@ -110,7 +199,7 @@ pub(crate) fn encode<T: Versioned>(record: &T) -> Result<Zeroizing<Vec<u8>>, Unk
 pub(crate) fn decode<T: Versioned>(bytes: &[u8]) -> Result<T, UnknownForm> {
     match bytes.split_first() {
         Some((version, rest)) if *version == T::VERSION => {
-            options().deserialize(rest).map_err(|_| UnknownForm::Unreadable)
+            options(T::MAX).deserialize(rest).map_err(|_| UnknownForm::Unreadable)
         }
         Some((version, _)) => Err(unknown(*version, T::VERSION)),
         None => Err(UnknownForm::Unreadable),
@@ -251,6 +340,9 @@ mod tests {
             let _ = decode::<ManifestV1>(&bytes);
             let _ = decode_artifact(&bytes);
             let _ = decode_credentials(&bytes);
+            let _ = decode::<PackageV1>(&bytes);
+            let _ = decode::<PackageContentV1>(&bytes);
+            let _ = decode::<WorkspaceFilesV1>(&bytes);
         }
     }
 }

@@ -5,7 +5,8 @@ use super::catalog::Catalog;
 use super::crypto::{self, Keys, RootKey};
 use super::header::Header;
 use super::manifest::open_record;
-use super::record::{self, ManifestV1, Saved};
+use super::part;
+use super::record::{self, ManifestV1, PackageContentV1, PartV1, Saved, Versioned};
 use super::store::{Batch, Committed, Id, Key, Kind, RECORD_MAX, Sealed, Store, StoreError};
 use crate::credentials::{Artifact, Credentials};
 use bursar_proto::sensitive::Sensitive;
@@ -24,7 +25,18 @@ pub(crate) enum Change {
     Credentials(Id, Option<Sensitive>),
     /// A secret's artifact and when it ends; `None` drops it.
     Artifact(Id, Option<(Option<Timestamp>, Artifact)>),
+    /// A data element's record.
+    Element(Id),
+    /// A package's record; its content is in its parts.
+    Package(Id),
+    /// A workspace's record; its files are in its parts.
+    Workspace(Id),
+    /// A part of what `owner`'s record names; without content it is deleted.
+    Part { owner: Id, id: Id, plain: Option<Zeroizing<Vec<u8>>> },
 }
+
+/// A small record's place and its bytes; none deletes it.
+type Written = (Key, Option<Zeroizing<Vec<u8>>>);
 
 /// The vault with its keys in memory.
 pub(crate) struct Unlocked {
@@ -88,6 +100,12 @@ impl Unlocked {
         Ok(Some(saved))
     }
 
+    /// Opens a package's content.
+    pub(crate) fn package_content(&self, id: &Id) -> Result<PackageContentV1, VaultError> {
+        let package = self.catalog.packages.get(id).ok_or(VaultError::Tampered("a package is gone"))?;
+        part::join(&self.store, &self.keys, &package.parts)
+    }
+
     /// Opens the one version of a record that `tag` names.
     fn open(&self, key: &Key, tag: &crypto::Tag, plain: &mut Vec<u8>) -> Result<(), VaultError> {
         open_record(&self.store, &self.keys, key, tag, plain)
@@ -101,7 +119,7 @@ impl Unlocked {
             match change {
                 Change::Credentials(id, json) => {
                     let plain = json.as_ref().map(|json| record::encode_credentials(json.expose()));
-                    let tag = self.put(&mut batch, Key::new(Kind::Credentials, *id), plain)?;
+                    let tag = self.put(&mut batch, Key::new(Kind::Credentials, *id), plain.as_deref())?;
                     self.catalog.update_secret(id, |secret| secret.credentials_tag = tag.unwrap_or_default());
                 }
                 Change::Artifact(id, artifact) => {
@@ -110,53 +128,71 @@ impl Unlocked {
                         artifact.write_json(&mut members);
                         record::encode_artifact(*expires_at, &members)
                     });
-                    let tag = self.put(&mut batch, Key::new(Kind::Artifact, *id), plain)?;
+                    let tag = self.put(&mut batch, Key::new(Kind::Artifact, *id), plain.as_deref())?;
                     self.catalog.update_secret(id, |secret| secret.artifact_tag = tag);
                 }
-                Change::Organization(_) | Change::Environment(_) | Change::Secret(_) => {}
+                Change::Part { owner, id, plain } => {
+                    if let Some(tag) = self.put(&mut batch, Key::new(Kind::Part, *id), plain.as_deref())? {
+                        self.catalog.tag_part(owner, id, tag);
+                    }
+                }
+                Change::Organization(_)
+                | Change::Environment(_)
+                | Change::Secret(_)
+                | Change::Element(_)
+                | Change::Package(_)
+                | Change::Workspace(_) => {}
             }
         }
         for change in changes {
-            let (key, plain) = match change {
-                Change::Organization(id) => {
-                    let record = self.catalog.organization_record(id);
-                    (Key::new(Kind::Organization, *id), record.map(|r| record::encode(&r)))
-                }
-                Change::Environment(id) => {
-                    let record = self.catalog.environment_record(id);
-                    (Key::new(Kind::Environment, *id), record.map(|r| record::encode(&r)))
-                }
-                Change::Secret(id) => {
-                    let record = self.catalog.secret_record(id);
-                    (Key::new(Kind::Secret, *id), record.map(|r| record::encode(&r)))
-                }
-                Change::Credentials(..) | Change::Artifact(..) => continue,
-            };
+            let Some((key, plain)) = self.small_record(change)? else { continue };
             if let Some(old) = self.store.get(&key)? {
                 self.manifest.forget(&self.keys, &key, &old);
             }
-            self.put(&mut batch, key, plain.transpose()?)?;
+            self.put(&mut batch, key, plain.as_deref())?;
             if let Some((_, Some(new))) = batch.last() {
                 self.manifest.count(&self.keys, &key, new);
             }
         }
         self.manifest.generation += 1;
         let manifest = record::encode(&self.manifest)?;
-        self.put(&mut batch, Key::MANIFEST, Some(manifest))?;
+        self.put(&mut batch, Key::MANIFEST, Some(&manifest))?;
         Ok(batch)
+    }
+
+    /// Where a change writes a small record, and what it says now; nothing of a change of content.
+    fn small_record(&self, change: &Change) -> Result<Option<Written>, VaultError> {
+        fn written<T: Versioned>(
+            kind: Kind,
+            id: &Id,
+            record: Option<T>,
+        ) -> Result<Option<Written>, VaultError> {
+            let plain = record.map(|record| record::encode(&record)).transpose()?;
+            Ok(Some((Key::new(kind, *id), plain)))
+        }
+        let catalog = &self.catalog;
+        match change {
+            Change::Organization(id) => written(Kind::Organization, id, catalog.organization_record(id)),
+            Change::Environment(id) => written(Kind::Environment, id, catalog.environment_record(id)),
+            Change::Secret(id) => written(Kind::Secret, id, catalog.secret_record(id)),
+            Change::Element(id) => written(Kind::Element, id, catalog.element_record(id)),
+            Change::Package(id) => written(Kind::Package, id, catalog.package_record(id)),
+            Change::Workspace(id) => written(Kind::Workspace, id, catalog.workspace_record(id)),
+            Change::Credentials(..) | Change::Artifact(..) | Change::Part { .. } => Ok(None),
+        }
     }
 
     fn put(
         &self,
         batch: &mut Batch,
         key: Key,
-        plain: Option<Zeroizing<Vec<u8>>>,
+        plain: Option<&Vec<u8>>,
     ) -> Result<Option<crypto::Tag>, VaultError> {
         let Some(plain) = plain else {
             batch.push((key, None));
             return Ok(None);
         };
-        let sealed = self.keys.seal(&key, &plain)?;
+        let sealed = self.keys.seal(&key, plain)?;
         if sealed.len() > RECORD_MAX {
             return Err(StoreError::TooLarge(sealed.len()).into());
         }
@@ -190,7 +226,8 @@ impl Unlocked {
         let mut last = None;
         let organizations = self.catalog.organizations.values().map(|o| Key::new(Kind::Organization, o.id));
         let environments = self.catalog.environments.keys().map(|id| Key::new(Kind::Environment, *id));
-        for key in organizations.chain(environments) {
+        let elements = self.catalog.elements.keys().map(|id| Key::new(Kind::Element, *id));
+        for key in organizations.chain(environments).chain(elements) {
             let mut batch = Batch::new();
             let tag = reseal(key, None, &mut batch)?;
             manifest.count_tag(keys, &key, &tag);
@@ -207,6 +244,35 @@ impl Unlocked {
                 None => None,
             };
             let key = Key::new(Kind::Secret, *id);
+            let sealed = keys.seal(&key, &record::encode(&record)?)?;
+            manifest.count(keys, &key, &sealed);
+            batch.push((key, Some(Sealed::from(sealed))));
+            last = Some(fresh.commit(batch));
+        }
+        let mut reseal_parts = |parts: &[PartV1], out: &mut Batch| -> Result<Vec<PartV1>, VaultError> {
+            let part = |part: &PartV1| {
+                let tag = reseal(Key::new(Kind::Part, part.id), Some(&part.tag), out)?;
+                Ok(PartV1 { id: part.id, tag })
+            };
+            parts.iter().map(part).collect()
+        };
+        for id in self.catalog.packages.keys() {
+            let mut batch = Batch::new();
+            let mut record =
+                self.catalog.package_record(id).ok_or(VaultError::Tampered("a package is gone"))?;
+            record.parts = reseal_parts(&record.parts, &mut batch)?;
+            let key = Key::new(Kind::Package, *id);
+            let sealed = keys.seal(&key, &record::encode(&record)?)?;
+            manifest.count(keys, &key, &sealed);
+            batch.push((key, Some(Sealed::from(sealed))));
+            last = Some(fresh.commit(batch));
+        }
+        for id in self.catalog.workspaces.keys() {
+            let mut batch = Batch::new();
+            let mut record =
+                self.catalog.workspace_record(id).ok_or(VaultError::Tampered("a workspace is gone"))?;
+            record.parts = reseal_parts(&record.parts, &mut batch)?;
+            let key = Key::new(Kind::Workspace, *id);
             let sealed = keys.seal(&key, &record::encode(&record)?)?;
             manifest.count(keys, &key, &sealed);
             batch.push((key, Some(Sealed::from(sealed))));

@@ -1,7 +1,7 @@
 //! Who asked for which artifact, and where a secret is applied.
 
 use super::named;
-use crate::agent::{Agent, secret_id};
+use crate::agent::{Agent, element, package, secret_id, workspace};
 use crate::server::peer::Caller;
 use crate::vault::store::{Id, IdMap};
 use bursar_proto::error::CallError;
@@ -76,6 +76,14 @@ impl Agent {
             })
             .collect();
         callers.sort_by_key(|seen| std::cmp::Reverse(seen.last_seen_at));
-        Ok(reply::Applied { secret: name, environment: environment.map(|e| e.name.clone()), callers })
+        let catalog = &unlocked.catalog;
+        Ok(reply::Applied {
+            environment: environment.map(|e| e.name.clone()),
+            elements: element::applied(catalog, &id),
+            packages: package::applied(catalog, &id, &name.organization),
+            workspaces: workspace::applied(catalog, &id),
+            callers,
+            secret: name,
+        })
     }
 }

@@ -1,0 +1,410 @@
+//! package.*: publishing versions, and handing out what they hold. A version, once published, stays as it is.
+
+mod leak;
+
+use super::library::{Asked, Target, environment_target, own, shown, unresolved};
+use super::organization::no_organization;
+use super::{Agent, Answer, new_id, on_worker, secret_id};
+use crate::server::peer::Caller;
+use crate::vault::Change;
+use crate::vault::catalog::{Catalog, Definition, FileListed, Package, definition_record, file_place};
+use crate::vault::crypto::hex;
+use crate::vault::part::cut;
+use crate::vault::record::{PackageContentV1, PackageFileV1};
+use crate::vault::store::Id;
+use bursar_proto::call::{PackageFetch, PackageGet, PackageList, PackagePublish, PackageResolve};
+use bursar_proto::error::{CallError, ErrorName};
+use bursar_proto::fields::Invalid;
+use bursar_proto::kind::Stage;
+use bursar_proto::library::{Digest, Elements, PackageFile};
+use bursar_proto::name::{OrganizationName, Qualified, Reference};
+use bursar_proto::reply;
+use bursar_proto::semver::Version;
+use bursar_proto::template::{Fault, Subject, Template};
+use ring::digest;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// How many versions a package has at the most: two releases a week for ten years.
+const VERSIONS_MAX: usize = 1_000;
+
+impl Agent {
+    pub(super) async fn package_publish(
+        self: &Arc<Self>,
+        call: PackagePublish,
+        caller: &Caller,
+    ) -> Result<reply::PackageVersion, CallError> {
+        let name = self.resolve(call.package);
+        let elements = own(&name.organization, call.elements)?;
+        let mut files = call.files;
+        files.sort_by(|a, b| a.path.cmp(&b.path));
+        let listed = check_files(&elements, &files)?;
+        let digest = digest_of(&name, &call.version, &elements, &files)?;
+        let content = content(&elements, &files);
+        self.refuse_live_secrets(files).await?;
+        let (id, now) = (new_id()?, self.clock.now());
+        let (parts, written) = cut(id, &content)?;
+        let is_dry = call.dry_run.unwrap_or(false);
+        let package = Package {
+            name: name.clone(),
+            version: call.version,
+            digest,
+            published_at: now,
+            published_by: format!("uid {}", caller.uid()).into(),
+            elements,
+            files: listed,
+            parts,
+        };
+        if is_dry {
+            let mut vault = self.vault();
+            check_new(&vault.unlocked()?.catalog, &package)?;
+            return view(&package, None);
+        }
+        self.write(|catalog| {
+            check_new(catalog, &package)?;
+            let shown = view(&package, Some(now))?;
+            catalog.insert_package(id, package);
+            let mut changes = written;
+            changes.push(Change::Package(id));
+            Ok((changes, shown))
+        })
+        .await
+    }
+
+    pub(super) fn package_list(&self, call: &PackageList) -> Result<Vec<reply::PackageListed>, CallError> {
+        let mut vault = self.vault();
+        let catalog = &vault.unlocked()?.catalog;
+        if let Some(organization) = &call.organization
+            && !catalog.organizations.contains_key(organization)
+        {
+            return Err(no_organization(organization));
+        }
+        let wanted = catalog
+            .organizations
+            .iter()
+            .filter(|(name, _)| call.organization.as_ref().is_none_or(|only| only == *name));
+        let packages = wanted.flat_map(|(organization, content)| {
+            content.packages.iter().map(move |(name, versions)| (organization, name, versions))
+        });
+        Ok(packages
+            .filter_map(|(organization, name, versions)| {
+                let all = versions.values().filter_map(|id| catalog.packages.get(id));
+                Some(reply::PackageListed {
+                    package: Qualified { organization: organization.clone(), name: name.clone() },
+                    latest: versions.last_key_value()?.0.clone(),
+                    versions: versions.len() as u64,
+                    published_at: all.map(|package| package.published_at).max()?,
+                })
+            })
+            .collect())
+    }
+
+    pub(super) fn package_info(&self, package: Reference) -> Result<reply::Package, CallError> {
+        let name = self.resolve(package);
+        let mut vault = self.vault();
+        let catalog = &vault.unlocked()?.catalog;
+        let versions = catalog.versions(&name).ok_or_else(|| no_package(&name))?;
+        let all = versions.values().rev().filter_map(|id| catalog.packages.get(id));
+        let versions = all.map(|package| view(package, Some(package.published_at)));
+        Ok(reply::Package { package: name, versions: versions.collect::<Result<_, _>>()? })
+    }
+
+    pub(super) fn package_fetch(&self, call: PackageFetch) -> Result<reply::PackageContent, CallError> {
+        let name = self.resolve(call.package);
+        let mut vault = self.vault();
+        let unlocked = vault.unlocked()?;
+        let (id, package) = version(&unlocked.catalog, &name, &call.version)?;
+        let content = unlocked.package_content(&id)?;
+        let files = content.files.into_iter().map(|file| {
+            let (path, mode) = file_place(&file).map_err(crate::vault::VaultError::from)?;
+            Ok::<_, CallError>(PackageFile { path, mode, template: file.template })
+        });
+        Ok(reply::PackageContent {
+            package: package.name.clone(),
+            version: package.version.clone(),
+            digest: digest_text(package)?,
+            elements: shown_elements(package),
+            files: files.collect::<Result<_, _>>()?,
+        })
+    }
+
+    pub(super) async fn package_resolve(
+        self: &Arc<Self>,
+        call: PackageResolve,
+    ) -> Result<reply::Resolution, CallError> {
+        let name = self.resolve(call.package);
+        let (target, environment, elements) = {
+            let mut vault = self.vault();
+            let catalog = &vault.unlocked()?.catalog;
+            let (_, package) = version(catalog, &name, &call.version)?;
+            let environment = match (call.environment, call.stage) {
+                (Some(environment), None) => of_package(&name, environment)?,
+                (None, Some(stage)) => only_environment(catalog, &name.organization, stage)?,
+                _ => return Err(Invalid::new("give environment or stage, one of them").into()),
+            };
+            (environment_target(catalog, &environment)?, environment, package.elements.clone())
+        };
+        let elements = self.resolve_all(&name.organization, &elements, target).await?;
+        Ok(reply::Resolution { environment: Some(environment), stage: target.stage(), elements })
+    }
+
+    pub(super) async fn package_get(self: &Arc<Self>, call: PackageGet, caller: &Caller) -> Answer {
+        let name = self.resolve(call.package);
+        let environment = of_package(&name, call.environment)?;
+        let awaited = {
+            let mut vault = self.vault();
+            let unlocked = vault.unlocked()?;
+            let (asked, target) = ask(&unlocked.catalog, &name, &call.version, &call.element, &environment)?;
+            let awaited = asked.awaits(&unlocked.catalog, target, self.clock.now());
+            awaited.map(|id| self.join(id, unlocked))
+        };
+        if let Some(flight) = awaited {
+            flight.landed().await;
+        }
+        let find = |unlocked: &mut crate::vault::Unlocked| {
+            let catalog = &unlocked.catalog;
+            let (asked, target) = ask(catalog, &name, &call.version, &call.element, &environment)?;
+            let resolved = asked.resolve(catalog, target, self.clock.now());
+            match unresolved(&resolved) {
+                Some(error) => Err(error),
+                None => secret_id(unlocked, &resolved.secret.ok_or_else(|| no_package(&name))?),
+            }
+        };
+        self.hand_out_in_time(find, call.min_validity, caller).await
+    }
+
+    /// Refuses templates that hold what a live secret of the vault is.
+    async fn refuse_live_secrets(self: &Arc<Self>, files: Vec<PackageFile>) -> Result<(), CallError> {
+        let agent = self.clone();
+        match on_worker(move || leak::find(&agent, &files)).await?? {
+            None => Ok(()),
+            Some(leak) => Err(leak.into()),
+        }
+    }
+}
+
+/// Reads the templates, and checks what they name and where they go. All their faults are told.
+fn check_files(
+    elements: &BTreeMap<Reference, Definition>,
+    files: &[PackageFile],
+) -> Result<Vec<FileListed>, Invalid> {
+    let mut faults = Vec::new();
+    let mut listed: Vec<FileListed> = Vec::new();
+    for file in files {
+        if let Some(other) = listed.iter().find(|other| other.path.clashes_with(&file.path)) {
+            faults.push(format!("{}: clashes with the file {}", file.path, other.path));
+        }
+        let mut fault = |fault: &Fault| faults.push(format!("{}: {fault}", file.path));
+        let template = match Template::parse(&file.template) {
+            Ok(template) => template,
+            Err(found) => {
+                found.iter().for_each(fault);
+                continue;
+            }
+        };
+        for mark in template.marks() {
+            let reason = match &mark.subject {
+                Subject::Element(name) if elements.contains_key(name) => continue,
+                Subject::Element(name) => format!("{name} is no element of this library"),
+                Subject::Secret(_) => "a library reaches a secret through an element alone".to_owned(),
+            };
+            fault(&Fault { place: mark.place, reason: reason.into() });
+        }
+        if !file.mode.is_private() && template.marks().next().is_some() {
+            faults.push(format!("{}: a file with values is for its owner alone: mode 0600", file.path));
+        }
+        listed.push(FileListed::of(file.path.clone(), file.mode, &template, file.template.len()));
+    }
+    if faults.is_empty() { Ok(listed) } else { Err(Invalid::new(faults.join("\n"))) }
+}
+
+/// A version can be published once, and there is room for it.
+fn check_new(catalog: &Catalog, package: &Package) -> Result<(), CallError> {
+    let (name, version) = (&package.name, &package.version);
+    if !catalog.organizations.contains_key(&name.organization) {
+        return Err(no_organization(&name.organization));
+    }
+    let Some(versions) = catalog.versions(name) else { return Ok(()) };
+    if versions.contains_key(version) {
+        let message = format!("{name} {version} is published, and a version can't change");
+        return Err(CallError::new(ErrorName::Conflict, message)
+            .hint("give it a new version under [library] in bursar.toml"));
+    }
+    if versions.len() >= VERSIONS_MAX {
+        let message = format!("{name} has {VERSIONS_MAX} versions, which is the most");
+        return Err(CallError::new(ErrorName::Conflict, message).hint("publish under another name"));
+    }
+    Ok(())
+}
+
+fn content(elements: &BTreeMap<Reference, Definition>, files: &[PackageFile]) -> PackageContentV1 {
+    let file = |file: &PackageFile| PackageFileV1 {
+        path: file.path.to_string(),
+        mode: file.mode.bits(),
+        template: file.template.clone(),
+    };
+    PackageContentV1 {
+        elements: elements.iter().map(|(name, one)| (name.to_string(), definition_record(one))).collect(),
+        files: files.iter().map(file).collect(),
+    }
+}
+
+/// The SHA-256 over all that makes a version: its JSON, members in this order, elements and files by name.
+fn digest_of(
+    name: &Qualified,
+    version: &Version,
+    elements: &BTreeMap<Reference, Definition>,
+    files: &[PackageFile],
+) -> Result<[u8; 32], CallError> {
+    #[derive(Serialize)]
+    struct Whole<'a> {
+        package: &'a Qualified,
+        version: &'a Version,
+        elements: Elements,
+        files: &'a [PackageFile],
+    }
+    let elements = elements.iter().map(|(at, one)| (at.clone(), shown(&name.organization, one))).collect();
+    let json = serde_json::to_vec(&Whole { package: name, version, elements, files })
+        .map_err(|_| CallError::new(ErrorName::Internal, "the package cannot be written"))?;
+    let mut sum = [0; 32];
+    sum.copy_from_slice(digest::digest(&digest::SHA256, &json).as_ref());
+    Ok(sum)
+}
+
+fn digest_text(package: &Package) -> Result<Digest, CallError> {
+    hex(&package.digest).parse().map_err(|_| CallError::new(ErrorName::Internal, "a digest is none"))
+}
+
+/// One version of a package.
+fn version<'c>(
+    catalog: &'c Catalog,
+    name: &Qualified,
+    version: &Version,
+) -> Result<(Id, &'c Package), CallError> {
+    let versions = catalog.versions(name).ok_or_else(|| no_package(name))?;
+    let id = versions.get(version);
+    id.and_then(|id| Some((*id, catalog.packages.get(id)?))).ok_or_else(|| {
+        CallError::new(ErrorName::NotFound, format!("no version {version} of {name}"))
+            .hint(format!("see which there are: bursar info {name}"))
+    })
+}
+
+/// One element of a version, and what it is asked for.
+fn ask<'c>(
+    catalog: &'c Catalog,
+    name: &'c Qualified,
+    version: &Version,
+    element: &'c Reference,
+    environment: &Qualified,
+) -> Result<(Asked<'c>, Target), CallError> {
+    let (_, package) = self::version(catalog, name, version)?;
+    let definition = package.elements.get(element).ok_or_else(|| {
+        CallError::new(ErrorName::NotFound, format!("no element {element} in {name} {version}"))
+            .hint(format!("see which there are: bursar info {name}"))
+    })?;
+    let asked = Asked { organization: &name.organization, name: element, definition };
+    Ok((asked, environment_target(catalog, environment)?))
+}
+
+/// An environment of the package's organization.
+fn of_package(package: &Qualified, environment: Reference) -> Result<Qualified, Invalid> {
+    let environment = environment.within(&package.organization);
+    if environment.organization == package.organization {
+        return Ok(environment);
+    }
+    Err(Invalid::new(format!("{environment} is of another organization than {package}")))
+}
+
+/// The one environment of a stage.
+fn only_environment(
+    catalog: &Catalog,
+    organization: &OrganizationName,
+    stage: Stage,
+) -> Result<Qualified, CallError> {
+    let known = catalog.organizations.get(organization).ok_or_else(|| no_organization(organization))?;
+    let all = known.environments.values().filter_map(|id| catalog.environments.get(id));
+    let mut of_stage = all.filter(|environment| environment.stage == stage).map(|found| &found.name);
+    match (of_stage.next(), of_stage.next()) {
+        (Some(only), None) => Ok(only.clone()),
+        (None, _) => {
+            let message = format!("{organization} has no environment of stage {stage}");
+            Err(CallError::new(ErrorName::NotFound, message)
+                .hint(format!("make one: bursar environment create {organization}/{stage} --stage {stage}")))
+        }
+        (Some(one), Some(other)) => {
+            let message = format!("{organization} has several environments of stage {stage}: {one}, {other}");
+            Err(CallError::new(ErrorName::Invalid, message).hint(format!(
+                "say which, under [environments] in bursar.toml: {organization} = \"{}\"",
+                one.name
+            )))
+        }
+    }
+}
+
+/// The error for a package that is not there.
+fn no_package(name: &Qualified) -> CallError {
+    CallError::new(ErrorName::NotFound, format!("no package {name}"))
+        .hint("publish it from its library's workspace: bursar publish")
+}
+
+fn shown_elements(package: &Package) -> Elements {
+    let organization = &package.name.organization;
+    package.elements.iter().map(|(name, one)| (name.clone(), shown(organization, one))).collect()
+}
+
+/// A version for an answer.
+fn view(
+    package: &Package,
+    published_at: Option<bursar_proto::time::Timestamp>,
+) -> Result<reply::PackageVersion, CallError> {
+    let file = |file: &FileListed| reply::PackageFileListed {
+        path: file.path.clone(),
+        mode: file.mode,
+        bytes: file.bytes as u64,
+        elements: file.elements.iter().cloned().collect(),
+    };
+    Ok(reply::PackageVersion {
+        package: package.name.clone(),
+        version: package.version.clone(),
+        digest: digest_text(package)?,
+        published_at,
+        published_by: package.published_by.to_string(),
+        elements: shown_elements(package),
+        files: package.files.iter().map(file).collect(),
+    })
+}
+
+/// The versions that use a secret, and by which element and slot.
+pub(super) fn applied(catalog: &Catalog, secret: &Id, of: &OrganizationName) -> Vec<reply::AppliedPackage> {
+    let mut applied = Vec::new();
+    for package in packages_of(catalog, of) {
+        for (name, definition) in &package.elements {
+            let asked = Asked { organization: of, name, definition };
+            let slots = Stage::ALL.iter().filter(|stage| asked.secret(catalog, **stage) == Some(*secret));
+            applied.extend(slots.map(|stage| reply::AppliedPackage {
+                package: package.name.clone(),
+                version: package.version.clone(),
+                element: name.clone(),
+                stage: *stage,
+            }));
+        }
+    }
+    applied
+}
+
+/// A version that names a secret itself: such a name can't change.
+pub(super) fn naming<'c>(catalog: &'c Catalog, secret: &Qualified) -> Option<&'c Package> {
+    let names = |definition: &Definition| match definition {
+        Definition::Defines(slots) => slots.filled().any(|(_, name)| *name == secret.name),
+        Definition::Uses(_) => false,
+    };
+    packages_of(catalog, &secret.organization).find(|package| package.elements.values().any(names))
+}
+
+/// All versions of all packages of an organization, by name and version.
+fn packages_of<'c>(catalog: &'c Catalog, of: &OrganizationName) -> impl Iterator<Item = &'c Package> {
+    let organization = catalog.organizations.get(of);
+    let ids = organization.into_iter().flat_map(|o| o.packages.values()).flat_map(BTreeMap::values);
+    ids.filter_map(|id| catalog.packages.get(id))
+}

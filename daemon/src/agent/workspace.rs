@@ -1,0 +1,228 @@
+//! workspace.*: which directories hold artifacts, and which `bursar.toml` a person trusts.
+
+use super::{Agent, environment_id, new_id, secret_id};
+use crate::vault::Change;
+use crate::vault::catalog::{Catalog, Workspace, WorkspaceFile};
+use crate::vault::crypto::hex;
+use crate::vault::part::{cut, drop_parts};
+use crate::vault::store::Id;
+use bursar_proto::call::{WorkspaceRecord, WorkspaceTrust};
+use bursar_proto::error::{CallError, ErrorName};
+use bursar_proto::fields::Invalid;
+use bursar_proto::library::{Digest, WORKSPACE_PATH_MAX, WorkspaceFile as Sent};
+use bursar_proto::name::Qualified;
+use bursar_proto::reply;
+use bursar_proto::time::Timestamp;
+
+/// How many workspaces are known at the most: more than anybody works in, and a bound for who makes one in a loop.
+const WORKSPACES_MAX: usize = 10_000;
+
+/// How many digests a file has at the most: what was written, and what is about to be.
+const DIGESTS_MAX: usize = 4;
+
+impl Agent {
+    pub(super) fn workspace_show(&self, path: &str) -> Result<reply::Workspace, CallError> {
+        check_path(path)?;
+        let mut vault = self.vault();
+        let catalog = &vault.unlocked()?.catalog;
+        let known = catalog.workspace_id(path).and_then(|id| catalog.workspaces.get(&id));
+        Ok(known.map_or_else(|| unknown(path), |workspace| view(catalog, workspace)))
+    }
+
+    pub(super) fn workspace_list(&self) -> Result<Vec<reply::Workspace>, CallError> {
+        let mut vault = self.vault();
+        let catalog = &vault.unlocked()?.catalog;
+        Ok(catalog.workspaces_by_path().map(|(_, workspace)| view(catalog, workspace)).collect())
+    }
+
+    pub(super) async fn workspace_trust(&self, call: WorkspaceTrust) -> Result<reply::Workspace, CallError> {
+        check_path(&call.workspace)?;
+        let digest = bytes(&call.digest);
+        self.change_workspace(&call.workspace, |_, workspace| {
+            workspace.trusted = Some(digest);
+            Ok(())
+        })
+        .await
+    }
+
+    pub(super) async fn workspace_record(
+        &self,
+        call: WorkspaceRecord,
+    ) -> Result<reply::Workspace, CallError> {
+        check_path(&call.workspace)?;
+        let environment = self.resolve(call.environment);
+        let trusted = call.trusted.as_ref().map(bytes);
+        let now = self.clock.now();
+        let files = {
+            let mut vault = self.vault();
+            let unlocked = vault.unlocked()?;
+            let secret = |name: &Qualified| secret_id(unlocked, name);
+            call.files.into_iter().map(|file| noted(file, secret)).collect::<Result<Vec<_>, _>>()?
+        };
+        self.change_workspace(&call.workspace, |catalog, workspace| {
+            workspace.environment = Some(environment_id(catalog, &environment)?);
+            workspace.synced_at = Some(now);
+            workspace.files = files;
+            workspace.trusted = trusted.or(workspace.trusted);
+            Ok(())
+        })
+        .await
+    }
+
+    pub(super) async fn workspace_forget(&self, path: &str) -> Result<reply::Empty, CallError> {
+        check_path(path)?;
+        self.write(|catalog| {
+            let id = catalog.workspace_id(path).ok_or_else(|| {
+                CallError::new(ErrorName::NotFound, format!("no workspace {path} is known"))
+                    .hint("see which are: bursar workspace list")
+            })?;
+            let parts = catalog.remove_workspace(&id).map(|workspace| workspace.parts).unwrap_or_default();
+            let mut changes: Vec<_> = drop_parts(id, &parts).collect();
+            changes.push(Change::Workspace(id));
+            Ok((changes, reply::Empty {}))
+        })
+        .await
+    }
+
+    /// Changes what is known of a workspace, and writes its list of files anew.
+    async fn change_workspace(
+        &self,
+        path: &str,
+        change: impl FnOnce(&Catalog, &mut Workspace) -> Result<(), CallError>,
+    ) -> Result<reply::Workspace, CallError> {
+        let fresh = new_id()?;
+        self.write(|catalog| {
+            let id = catalog.workspace_id(path).unwrap_or(fresh);
+            if !catalog.workspaces.contains_key(&id) && catalog.workspaces.len() >= WORKSPACES_MAX {
+                let message = format!("the agent knows {WORKSPACES_MAX} workspaces already");
+                return Err(CallError::new(ErrorName::Conflict, message)
+                    .hint("forget those that are gone: bursar workspace forget PATH"));
+            }
+            let known = catalog.workspaces.get(&id);
+            let mut workspace = known.cloned().unwrap_or_else(|| new(path));
+            change(catalog, &mut workspace)?;
+            let mut changes: Vec<_> = drop_parts(id, &workspace.parts).collect();
+            let (parts, written) = cut(id, &workspace.files_record()).map_err(CallError::from)?;
+            workspace.parts = parts;
+            changes.extend(written);
+            changes.push(Change::Workspace(id));
+            let shown = view(catalog, &workspace);
+            catalog.insert_workspace(id, workspace);
+            Ok((changes, shown))
+        })
+        .await
+    }
+}
+
+/// A path by which a workspace is known: absolute and plain, so that one directory has one name.
+fn check_path(path: &str) -> Result<(), Invalid> {
+    let plain = path.starts_with('/')
+        && path.len() <= WORKSPACE_PATH_MAX
+        && !path.chars().any(char::is_control)
+        && (path == "/" || !path[1..].split('/').any(|part| matches!(part, "" | "." | "..")));
+    let reason = format!("expected an absolute path without . and .., of at most {WORKSPACE_PATH_MAX} bytes");
+    if plain { Ok(()) } else { Err(Invalid::field("workspace", reason)) }
+}
+
+fn new(path: &str) -> Workspace {
+    Workspace {
+        path: path.into(),
+        trusted: None,
+        environment: None,
+        synced_at: None,
+        files: Vec::new(),
+        parts: Vec::new(),
+    }
+}
+
+fn noted(
+    file: Sent,
+    secret: impl Fn(&Qualified) -> Result<Id, CallError>,
+) -> Result<WorkspaceFile, CallError> {
+    if !(1..=DIGESTS_MAX).contains(&file.digests.len()) {
+        let reason = format!("{}: expected 1 to {DIGESTS_MAX} digests", file.path);
+        return Err(Invalid::field("files", reason).into());
+    }
+    Ok(WorkspaceFile {
+        path: file.path,
+        package: file.package,
+        version: file.version,
+        digests: file.digests.iter().map(bytes).collect(),
+        secrets: file.secrets.iter().map(secret).collect::<Result<_, _>>()?,
+    })
+}
+
+/// A workspace of which nothing is known.
+fn unknown(path: &str) -> reply::Workspace {
+    reply::Workspace {
+        workspace: path.to_owned(),
+        trusted: None,
+        environment: None,
+        synced_at: None,
+        files: Vec::new(),
+    }
+}
+
+fn view(catalog: &Catalog, workspace: &Workspace) -> reply::Workspace {
+    let environment = workspace.environment.and_then(|id| catalog.environments.get(&id));
+    let files = workspace.files.iter().map(|file| Sent {
+        path: file.path.clone(),
+        package: file.package.clone(),
+        version: file.version.clone(),
+        digests: file.digests.iter().filter_map(|digest| hex(digest).parse().ok()).collect(),
+        secrets: file.secrets.iter().filter_map(|id| Some(catalog.secrets.get(id)?.full_name())).collect(),
+    });
+    reply::Workspace {
+        workspace: workspace.path.to_string(),
+        trusted: workspace.trusted.as_ref().and_then(|digest| hex(digest).parse().ok()),
+        environment: environment.map(|environment| environment.name.clone()),
+        synced_at: workspace.synced_at,
+        files: files.collect(),
+    }
+}
+
+/// A digest's bytes; its text was checked when it was read.
+fn bytes(digest: &Digest) -> [u8; 32] {
+    let text = digest.as_str().as_bytes();
+    let nibble = |at: usize| match text.get(at) {
+        Some(b @ b'0'..=b'9') => b - b'0',
+        Some(b @ b'a'..=b'f') => b - b'a' + 10,
+        _ => 0,
+    };
+    std::array::from_fn(|at| nibble(2 * at) << 4 | nibble(2 * at + 1))
+}
+
+/// The time at which files of a workspace that hold the artifact of a secret were written, and which they are.
+pub(super) fn applied(catalog: &Catalog, secret: &Id) -> Vec<reply::AppliedWorkspace> {
+    let of = |workspace: &Workspace| {
+        let files = workspace.files.iter().filter(|file| file.secrets.contains(secret));
+        let files: Vec<_> = files.map(|file| file.path.clone()).collect();
+        let synced_at: Option<Timestamp> = workspace.synced_at;
+        let workspace = workspace.path.to_string();
+        (!files.is_empty()).then_some(reply::AppliedWorkspace { workspace, files, synced_at })
+    };
+    catalog.workspaces_by_path().filter_map(|(_, workspace)| of(workspace)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_workspace_has_one_plain_absolute_path() {
+        for path in ["/", "/home/ann/site", "/a b"] {
+            assert_eq!(check_path(path), Ok(()), "{path}");
+        }
+        for path in ["", "site", "/a/../b", "/a//b", "/a/", "/a/.", "/a\nb"] {
+            assert!(check_path(path).is_err(), "{path}");
+        }
+        assert!(check_path(&format!("/{}", "x".repeat(WORKSPACE_PATH_MAX - 1))).is_ok());
+        assert!(check_path(&format!("/{}", "x".repeat(WORKSPACE_PATH_MAX))).is_err());
+    }
+
+    #[test]
+    fn a_digest_keeps_its_bytes() {
+        let text = "00ff7f80".repeat(8);
+        assert_eq!(hex(&bytes(&text.parse().unwrap())), text);
+    }
+}
