@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `serving` | gets on the socket, beside a bare echo server |
 //! | `command` | `bursar get` from fork to exit, beside a bare client |
+//! | `library` | `check` and `sync` with many elements, `exec` beside `env` |
 //! | `storing` | durable creates, beside an append log |
 //! | `opening` | from exec to the first answer, and what a large vault costs |
 //! | `echo`, `bare.rs`, `redis` | the floors and the neighbour |
@@ -21,6 +22,7 @@
 mod agent;
 mod command;
 mod echo;
+mod library;
 mod load;
 mod machine;
 mod opening;
@@ -30,9 +32,10 @@ mod storing;
 mod table;
 
 /// Every table by its name.
-const TABLES: [(&str, fn()); 4] = [
+const TABLES: [(&str, fn()); 5] = [
     ("serving", serving::run),
     ("command", command::run),
+    ("library", library::run),
     ("storing", storing::run),
     ("opening", opening::run),
 ];
