@@ -5,11 +5,15 @@
 
 pub(crate) mod agent;
 pub(crate) mod artifact;
+pub(crate) mod element;
 pub(crate) mod environment;
 pub(crate) mod fields;
+pub(crate) mod live;
 pub(crate) mod organization;
+pub(crate) mod package;
 pub(crate) mod secret;
 pub(crate) mod vault;
+pub(crate) mod workspace;
 
 use bursar_proto::kind::{SecretType, Stage, Status};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
@@ -58,6 +62,52 @@ pub(crate) enum Command {
     /// Make, see and change secrets
     #[command(after_help = "Example:\n  bursar secret list --status failed")]
     Secret(Deferred<secret::Secret>),
+    /// Make, see and change data elements: one name, a secret for each stage
+    #[command(after_help = "Example:\n  bursar element set acme/api-token --development api-dev")]
+    Element(Deferred<element::Element>),
+    /// Show whether every element can be used: in an environment, or in each stage; exit code 1 if one cannot
+    #[command(after_help = "Examples:\n  bursar check -e staging\n  bursar check --stage all --json")]
+    Check(live::Check),
+    /// Print a template with its values
+    #[command(
+        after_help = "Examples:\n  bursar render npmrc.tmpl -e acme/development --output .npmrc\n  \
+                      bursar render -\n\nA template names a data element, %acme/api-token%, a field of one, \
+                      %acme/crm:username%, or a secret, %secret:acme/npm%; %acme/crm:password|base64% is filtered, and \
+                      %% is a percent sign. Filters: base64, json, url, xml."
+    )]
+    Render(live::Render),
+    /// Run a command with live values
+    #[command(
+        after_help = "Examples:\n  bursar exec -- npm publish\n  \
+                      bursar exec -e staging --set NPM_TOKEN=%acme/npm-token% -- npm publish\n  \
+                      bursar exec --file KUBECONFIG=%acme/kubeconfig% --mask -- kubectl get pods\n\nThe command takes \
+                      the place of bursar: its terminal, its signals and its exit code are its own. Exit codes beside: \
+                      125 if bursar fails before it, 126 if it cannot be run, 127 if there is no such command. With \
+                      --mask it runs below bursar, which passes its signals and its exit code on, and ends when its \
+                      output ends."
+    )]
+    Exec(live::Exec),
+    /// Write the files of this workspace's own library, with their values
+    #[command(after_help = "Example:\n  bursar build -e staging")]
+    Build(package::Build),
+    /// Add packages to this workspace, and write their files
+    #[command(after_help = "Examples:\n  bursar add -p acme/site\n  bursar add -p acme/site@1.2 -p acme/base")]
+    Add(package::Add),
+    /// Bring this workspace to what its bursar.toml and bursar.lock say
+    #[command(after_help = "Examples:\n  bursar sync\n  bursar sync -e production --update")]
+    Sync(package::Sync),
+    /// Show how this workspace stands: versions, elements, files; exit code 1 if anything is not current
+    #[command(after_help = "Example:\n  bursar status --json")]
+    Status(package::Status),
+    /// Show a package: versions, who published them when, elements and files
+    #[command(after_help = "Example:\n  bursar info acme/site")]
+    Info(package::Shown),
+    /// Publish this workspace's library as a new version
+    #[command(after_help = "Examples:\n  bursar publish --dry-run\n  bursar publish")]
+    Publish(package::Publish),
+    /// Make, trust, see and forget workspaces
+    #[command(after_help = "Example:\n  bursar workspace init --organization acme -e staging")]
+    Workspace(Deferred<workspace::Workspace>),
     /// Make, see and delete environments
     #[command(after_help = "Example:\n  bursar environment create acme/staging --stage staging")]
     Environment(Deferred<environment::Environment>),

@@ -2,12 +2,19 @@
 
 mod agent;
 mod artifact;
+mod check;
+mod element;
 mod environment;
+mod exec;
+mod library;
 mod organization;
+mod package;
 mod quickstart;
 mod reference;
+mod render;
 mod secret;
 mod vault;
+mod workspace;
 
 use crate::args::Command;
 use crate::session::Session;
@@ -19,6 +26,17 @@ pub(crate) fn run(session: &Session, command: Command) -> Result<(), Stop> {
         Command::Get(get) => artifact::get(session, get),
         Command::Wait(wait) => artifact::wait(session, wait),
         Command::Watch(watch) => artifact::watch(session, watch),
+        Command::Element(noun) => element::run(session, noun.0.verb),
+        Command::Check(check) => check::run(session, check),
+        Command::Render(render) => render::run(session, render),
+        Command::Exec(exec) => exec::run(session, exec),
+        Command::Build(build) => library::build(session, build),
+        Command::Add(add) => package::add(session, add),
+        Command::Sync(sync) => package::sync(session, sync),
+        Command::Status(status) => package::status(session, status),
+        Command::Info(shown) => package::info(session, shown),
+        Command::Publish(publish) => library::publish(session, &publish),
+        Command::Workspace(noun) => workspace::run(session, noun.0.verb),
         Command::Secret(noun) => secret::run(session, noun.0.verb),
         Command::Environment(noun) => environment::run(session, noun.0.verb),
         Command::Organization(noun) => organization::run(session, noun.0.verb),

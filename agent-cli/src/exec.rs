@@ -10,6 +10,7 @@ mod piped;
 pub(crate) use files::{Files, sweep};
 pub(crate) use mask::{Patterns, VALUE_MIN};
 
+use crate::harden::as_found;
 use crate::stop::Stop;
 use bursar_proto::error::{CallError, ErrorName};
 use rustix::io::Errno;
@@ -20,9 +21,13 @@ use std::path::PathBuf;
 use std::process::Command;
 use zeroize::Zeroizing;
 
-/// The exit codes of env(1), beside the command's own.
+/// The exit code where a command was not run because something failed before it, as env(1) has it.
 pub(crate) const FAILED_BEFORE: u8 = 125;
+
+/// The exit code of a command that cannot be run.
 const CANNOT_RUN: u8 = 126;
+
+/// The exit code where there is no such command.
 const NOT_FOUND: u8 = 127;
 
 /// A command, ready to run.
@@ -46,7 +51,7 @@ pub(crate) struct NotRun {
 impl Launch {
     /// Puts the command in the place of this process; comes back only where that fails.
     pub(crate) fn replace(self) -> NotRun {
-        let error = self.prepared().exec();
+        let error = as_found(|| self.prepared().exec());
         self.not_run(&error)
     }
 
@@ -54,12 +59,15 @@ impl Launch {
     ///
     /// # Errors
     /// It cannot be run.
-    pub(crate) fn masked(self, patterns: &Patterns) -> Result<u8, NotRun> {
-        piped::run(&mut self.prepared(), patterns).map_err(|error| self.not_run(&error))
+    pub(crate) fn masked(mut self, patterns: &Patterns) -> Result<u8, NotRun> {
+        // they go when the command ends, also where something that it left behind still writes
+        let files = self.files.take();
+        let run = piped::run(&mut self.prepared(), patterns, || drop(files));
+        run.map_err(|error| self.not_run(&error))
     }
 
     fn program(&self) -> &OsStr {
-        self.command.first().map_or_else(|| OsStr::new(""), |program| program)
+        self.command.first().map_or(OsStr::new(""), OsString::as_os_str)
     }
 
     fn prepared(&self) -> Command {
@@ -84,13 +92,6 @@ impl Launch {
             refused
         };
         NotRun { error, exit_code: CANNOT_RUN }
-    }
-}
-
-/// Where a command fails before it is run, the exit code is [`FAILED_BEFORE`], whatever went wrong.
-impl From<CallError> for NotRun {
-    fn from(error: CallError) -> Self {
-        Self { error, exit_code: FAILED_BEFORE }
     }
 }
 

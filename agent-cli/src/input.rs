@@ -126,10 +126,7 @@ fn within_length(passphrase: Zeroizing<String>) -> Result<Zeroizing<String>, Sto
 
 fn read_text(source: impl Read, path: &Path, most: usize) -> Result<Zeroizing<String>, Stop> {
     let mut bytes = Zeroizing::new(Vec::new());
-    source
-        .take(most as u64 + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|error| Stop::unreadable(path, &error))?;
+    source.take(most as u64 + 1).read_to_end(&mut bytes).map_err(|error| Stop::unreadable(path, &error))?;
     if bytes.len() > most {
         return Err(Stop::usage(format!("{}: over {} KiB", place(path), most / 1024)));
     }

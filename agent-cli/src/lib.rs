@@ -17,6 +17,9 @@
 //! | `progress` | a line for work that lasts |
 //! | `values` | artifacts on their way into templates |
 //! | `file` | files with values: 0600, by rename |
+//! | `harden` | no core file |
+//! | `live` | what the names in a person's own templates stand for |
+//! | `exec` | a command with live values |
 //! | `stop` | why a command ends early |
 //! | `workspace` | the directory with a `bursar.toml`: what it says, and what lies in it |
 //! | `commands` | one file for each noun |
@@ -25,8 +28,11 @@ mod agent;
 mod args;
 mod commands;
 mod credentials;
+mod exec;
 mod file;
+mod harden;
 mod input;
+mod live;
 mod origin;
 mod output;
 mod progress;
@@ -49,9 +55,14 @@ use std::process::ExitCode;
 
 /// Runs the command that `arguments` say, the program's name first.
 pub fn run(arguments: &[OsString]) -> ExitCode {
-    harden();
+    harden::no_core();
+    if let Some(done) = exec::sweep(arguments) {
+        return done;
+    }
     let surroundings = Surroundings::read();
-    let wants_json = arguments.iter().any(|argument| argument == "--json");
+    // what follows is the command line of another program
+    let own = arguments.iter().take_while(|argument| *argument != "--");
+    let wants_json = own.into_iter().any(|argument| argument == "--json");
     let printer = Printer::new(wants_json, surroundings.no_color);
     let args = match plain_get(arguments) {
         Some(args) => args,
@@ -90,13 +101,6 @@ fn plain_get(arguments: &[OsString]) -> Option<Args> {
         }
         _ => None,
     }
-}
-
-/// Keeps values out of core files; where the system refuses, the command is no worse than any other program. It stays
-/// dumpable, so that the agent can read which executable asks.
-fn harden() {
-    use rustix::process::{Resource, Rlimit, setrlimit};
-    let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
 }
 
 #[cfg(test)]

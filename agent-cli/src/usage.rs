@@ -1,6 +1,7 @@
 //! What clap refuses, in our words: they name flags, never what was given to them, for that may be a secret.
 
 use crate::args::Args;
+use crate::exec::FAILED_BEFORE;
 use crate::output::Printer;
 use bursar_proto::error::{CallError, ErrorName};
 use bursar_proto::kind::SecretType;
@@ -25,9 +26,12 @@ pub(crate) fn refuse(error: &clap::Error, arguments: &[OsString], printer: &Prin
             ExitCode::from(ErrorName::Invalid.exit_code())
         }
         _ => {
-            let error = in_words(error, &used(arguments));
+            let used = used(arguments);
+            let error = in_words(error, &used);
             printer.failure(&error);
-            ExitCode::from(error.name.exit_code())
+            // a usage error of ours must not look like an exit code of the command
+            let of_exec = used.get_name() == "exec";
+            ExitCode::from(if of_exec { FAILED_BEFORE } else { error.name.exit_code() })
         }
     }
 }
@@ -114,6 +118,9 @@ fn unknown_argument(error: &clap::Error, argument: &str, used: &clap::Command) -
     let invalid = |message: String| CallError::new(ErrorName::Invalid, message);
     let Some(flag) = argument.strip_prefix("--").filter(|flag| harmless(flag)) else {
         let refused = invalid("an argument that this command does not take".to_owned());
+        if used.get_name() == "exec" {
+            return refused.hint("the command stands after --: bursar exec -- CMD");
+        }
         if used.get_name() == "list" && used.get_arguments().any(|flag| flag.get_id() == "organization") {
             let name = if harmless(argument) { argument } else { "NAME" };
             return refused.hint(format!("{} --organization {name}", called(used)));
@@ -254,7 +261,7 @@ mod tests {
         assert_eq!(hint("bursar secret frobnicate"), "see bursar secret --help");
         assert_eq!(hint("bursar secrets"), "did you mean: bursar secret");
         assert_eq!(hint("bursar secret creat x"), "did you mean: bursar secret create");
-        assert_eq!(hint("bursar status"), "did you mean: bursar agent status");
+        assert_eq!(hint("bursar start"), "did you mean: bursar agent start");
         assert_eq!(hint("bursar bind x y"), "did you mean: bursar secret bind");
     }
 }

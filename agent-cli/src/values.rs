@@ -21,7 +21,6 @@ use std::rc::Rc;
 /// How many elements one request resolves: with four names of the greatest length each they fit a request, and the
 /// answers come in steps that can be shown.
 pub(crate) const RESOLVE_MAX: usize = 200;
-
 /// Artifacts by what stands for them in templates.
 #[derive(Default)]
 pub(crate) struct Values(BTreeMap<Subject, Rc<Artifact>>);
@@ -99,10 +98,11 @@ pub(crate) fn library_values(
         environment: environment.clone(),
         elements: elements.clone(),
     };
-    pull(session, client, &[group], &BTreeSet::new())
+    pull(session, client, &[group], &BTreeMap::new())
 }
 
-/// Resolves all elements, and pulls no artifact of theirs before each of them can be used; then pulls every secret once.
+/// Pulls `secrets`, which stand by the names that templates have for them, and resolves all elements; once each of these
+/// can be used, pulls their secrets, each once.
 ///
 /// # Errors
 /// All that fail, at once.
@@ -110,16 +110,16 @@ pub(crate) fn pull(
     session: &Session,
     client: &mut Client,
     groups: &[Group],
-    secrets: &BTreeSet<Reference>,
+    secrets: &BTreeMap<Reference, Reference>,
 ) -> Result<Values, Stop> {
     let mut failures = Failures::default();
     let resolved = resolve(session, client, groups, &mut failures)?;
     let mut values = Values::default();
-    let gets: Vec<_> = secrets.iter().map(|secret| get(secret.clone(), None)).collect();
+    let gets: Vec<_> = secrets.values().map(|secret| get(secret.clone(), None)).collect();
     let pulled = get_all(session, client, &gets)?;
-    for (secret, artifact) in secrets.iter().zip(pulled) {
+    for (name, artifact) in secrets.keys().zip(pulled) {
         if let Some(artifact) = failures.sift(artifact) {
-            values.insert(Subject::Secret(secret.clone()), artifact);
+            values.insert(Subject::Secret(name.clone()), artifact);
         }
     }
     failures.end()?;
@@ -232,7 +232,7 @@ impl Failures {
         let closed = all.iter().any(|error| error.name == ErrorName::Unresolved);
         let name = if closed { ErrorName::Unresolved } else { first.name };
         let lines: Vec<_> = all.iter().map(|error| format!("\n  {}", error.message)).collect();
-        let message = format!("{} values cannot be handed out:{}", all.len(), lines.concat());
+        let message = format!("{} problems:{}", all.len(), lines.concat());
         let hint = all.into_iter().find_map(|error| error.hint);
         Err(CallError { name, message, hint }.into())
     }
@@ -313,10 +313,7 @@ mod tests {
         assert_eq!(error.message, "b: its slot staging is empty");
         assert_eq!((error.name.exit_code(), error.hint.unwrap().as_str()), (7, "see them all: bursar check"));
         let Err(Stop::Failed(error)) = gate([&dead, &good, &empty]) else { panic!("it opened") };
-        assert_eq!(
-            error.message,
-            "2 values cannot be handed out:\n  c: acme/c is expired\n  b: its slot staging is empty"
-        );
+        assert_eq!(error.message, "2 problems:\n  c: acme/c is expired\n  b: its slot staging is empty");
         assert_eq!(error.hint.unwrap(), "bursar secret retry acme/c");
     }
 

@@ -3,24 +3,49 @@
 //! | module | holds |
 //! |---|---|
 //! | `manifest` | what `bursar.toml` says |
+//! | `edit` | our own edits of it |
+//! | `lock` | `bursar.lock`: the pinned versions |
 //! | `document` | TOML, with the places of its faults |
+//! | `library` | what a workspace publishes |
+//! | `versions` | which version of a package a workspace gets |
+//! | `packages` | from names of packages to rendered files |
+//! | `wanted` | files as they should be |
+//! | `plan` | what has to happen so that they are; pure |
+//! | `update` | makes it happen |
+//! | `drafts` | writes, all or nothing |
+//! | `git` | whether git would track a file |
 //! | `tree` | what lies below the root; no symlink is followed |
 
-mod document;
+pub(crate) mod document;
+mod drafts;
+mod edit;
+mod git;
+pub(crate) mod library;
+pub(crate) mod lock;
 pub(crate) mod manifest;
+pub(crate) mod operations;
+mod packages;
+pub(crate) mod plan;
 pub(crate) mod tree;
+pub(crate) mod update;
+mod versions;
+mod wanted;
 
+use crate::output::Printer;
 use crate::stop::Stop;
 use bursar_proto::call::WorkspaceShow;
 use bursar_proto::client::Client;
 use bursar_proto::error::{CallError, ErrorName};
 use bursar_proto::library::Digest;
+use bursar_proto::name::Reference;
 use bursar_proto::reply;
-use manifest::{MANIFEST, Manifest};
+use drafts::{Drafts, Interrupt, NewFile};
+use lock::{LOCK, Lock};
+use manifest::{MANIFEST, Manifest, complete};
 use std::path::{Path, PathBuf};
 use tree::{Tree, sha256};
 
-/// The longest `bursar.toml`, in bytes: a thousand elements with three long names each fit.
+/// The longest `bursar.toml` and `bursar.lock`, in bytes: a thousand elements with three long names each fit.
 pub(crate) const MANIFEST_MAX: usize = 256 * 1024;
 
 /// A workspace, read.
@@ -42,11 +67,7 @@ impl Workspace {
     /// # Errors
     /// There is one, and it cannot be read.
     pub(crate) fn find() -> Result<Option<Self>, Stop> {
-        let here = Path::new(".");
-        let here = here.canonicalize().map_err(|error| Stop::unreadable(here, &error))?;
-        // a link that leads nowhere is there too, and is named as one
-        let root = here.ancestors().find(|above| above.join(MANIFEST).symlink_metadata().is_ok());
-        root.map(Self::at).transpose()
+        root()?.map(|root| Self::at(&root)).transpose()
     }
 
     /// The same where there must be one.
@@ -54,15 +75,23 @@ impl Workspace {
     /// # Errors
     /// There is none, or it cannot be read.
     pub(crate) fn open() -> Result<Self, Stop> {
-        Self::find()?.ok_or_else(|| {
-            let message = format!("no workspace: there is no {MANIFEST} here or above");
-            Stop::from(CallError::new(ErrorName::NotFound, message)).hint("make one: bursar workspace init")
-        })
+        Self::at(&required(root()?)?)
+    }
+
+    /// The same, and nobody else writes there as long as this lives.
+    pub(crate) fn hold(printer: &Printer) -> Result<Self, Stop> {
+        let root = required(root()?)?;
+        let tree = Tree::open(&root)?;
+        tree.hold(|| printer.note("waiting for another bursar that writes in this workspace …"))?;
+        Self::read(&root, tree)
     }
 
     /// Reads the workspace at `root`, a path without symlinks.
     fn at(root: &Path) -> Result<Self, Stop> {
-        let tree = Tree::open(root)?;
+        Self::read(root, Tree::open(root)?)
+    }
+
+    fn read(root: &Path, tree: Tree) -> Result<Self, Stop> {
         let text = tree.text(MANIFEST, MANIFEST_MAX)?.ok_or_else(|| {
             let path = root.join(MANIFEST);
             Stop::unreadable(&path, &std::io::ErrorKind::NotFound.into())
@@ -71,13 +100,50 @@ impl Workspace {
         Ok(Self { root: root.to_owned(), manifest, digest, text: text.to_string(), tree })
     }
 
+    /// Makes a workspace of the directory `root`, a path without symlinks.
+    ///
+    /// # Errors
+    /// It is one already, or the system refuses.
+    pub(crate) fn create(root: &Path, text: &str) -> Result<Self, Stop> {
+        let tree = Tree::open(root)?;
+        if tree.text(MANIFEST, MANIFEST_MAX)?.is_some() {
+            let message = format!("{} is there already", root.join(MANIFEST).display());
+            return Err(CallError::new(ErrorName::Conflict, message)
+                .hint("trust it: bursar workspace trust")
+                .into());
+        }
+        let file = NewFile { path: MANIFEST, content: text.as_bytes(), mode: None };
+        Drafts::write(&tree, [file], &Interrupt::default())?.commit([])?;
+        Self::read(root, tree)
+    }
+
     /// Its path, as the agent is told it.
     ///
     /// # Errors
     /// The path is no UTF-8.
     pub(crate) fn path(&self) -> Result<String, Stop> {
-        let path = self.root.to_str().map(str::to_owned);
-        path.ok_or_else(|| Stop::usage("the path of a workspace must be utf-8"))
+        path_text(&self.root)
+    }
+
+    /// What `bursar.lock` pins; nothing where there is none.
+    ///
+    /// # Errors
+    /// It is broken.
+    pub(crate) fn lock(&self) -> Result<Lock, Stop> {
+        self.tree.text(LOCK, MANIFEST_MAX)?.map_or_else(|| Ok(Lock::new()), |text| lock::read(&text))
+    }
+
+    /// The environment to build for: the one that was said, or the workspace's.
+    ///
+    /// # Errors
+    /// There is neither.
+    pub(crate) fn environment(&self, said: Option<Reference>) -> Result<Reference, Stop> {
+        let said = said.map(|environment| complete(environment, self.manifest.organization.as_ref()));
+        said.or_else(|| self.manifest.environment.clone()).ok_or_else(|| {
+            Stop::usage(format!("no environment: neither -e nor {MANIFEST} says one")).hint(format!(
+                "name one, -e NAME, or set it in {MANIFEST}; see them: bursar environment list"
+            ))
+        })
     }
 
     /// What the agent knows of it.
@@ -101,4 +167,37 @@ impl Workspace {
         Err(Stop::from(CallError::new(ErrorName::Untrusted, message))
             .hint(format!("look at {MANIFEST}, then: bursar workspace trust")))
     }
+}
+
+/// The directory with the nearest `bursar.toml`, here or above; nothing is read.
+pub(crate) fn root() -> Result<Option<PathBuf>, Stop> {
+    let here = here()?;
+    // a link that leads nowhere is there too, and is named as one
+    let root = here.ancestors().find(|above| above.join(MANIFEST).symlink_metadata().is_ok());
+    Ok(root.map(Path::to_owned))
+}
+
+/// The same where there must be one.
+///
+/// # Errors
+/// There is none.
+pub(crate) fn required(root: Option<PathBuf>) -> Result<PathBuf, Stop> {
+    root.ok_or_else(|| {
+        let message = format!("no workspace: there is no {MANIFEST} here or above");
+        Stop::from(CallError::new(ErrorName::NotFound, message)).hint("make one: bursar workspace init")
+    })
+}
+
+/// The working directory, without symlinks.
+pub(crate) fn here() -> Result<PathBuf, Stop> {
+    let here = Path::new(".");
+    here.canonicalize().map_err(|error| Stop::unreadable(here, &error))
+}
+
+/// A path as the agent is told it.
+///
+/// # Errors
+/// The path is no UTF-8.
+pub(crate) fn path_text(path: &Path) -> Result<String, Stop> {
+    path.to_str().map(str::to_owned).ok_or_else(|| Stop::usage("the path of a workspace must be utf-8"))
 }

@@ -12,8 +12,12 @@ use std::time::Duration;
 use zeroize::{Zeroize, Zeroizing};
 
 /// How many calls of [`Client::call_all`] are under way at once: the agent takes 64 of a connection, and as many short
-/// requests fit the socket's buffer, so that neither end waits for the other to read.
+/// requests are enough to keep it busy.
 const IN_FLIGHT: usize = 32;
+
+/// How many bytes of them, where there is more than one: they fit the socket's buffer, so that neither end waits for the
+/// other to read.
+const IN_FLIGHT_BYTES: usize = 64 * 1024;
 
 /// A connection to the daemon.
 pub struct Client {
@@ -97,7 +101,9 @@ impl Client {
     /// # Errors
     /// The daemon's error as it stands, or [`ErrorName::DaemonUnreachable`] where the connection breaks.
     pub fn call<M: Method>(&mut self, method: &M) -> Result<M::Reply, CallError> {
-        let id = self.send(method)?;
+        let (id, line) = self.request(method)?;
+        self.send(&line)?;
+        drop(line);
         loop {
             let line = self.line()?;
             let incoming: Incoming<'_> = parse(&self.input[line.clone()])?;
@@ -125,11 +131,22 @@ impl Client {
     ) -> Result<Vec<Result<M::Reply, CallError>>, CallError> {
         let first = self.next_id;
         let mut replies: Vec<Option<Result<M::Reply, CallError>>> = methods.iter().map(|_| None).collect();
-        let (mut sent, mut answered) = (0, 0);
+        let mut lengths = Vec::with_capacity(methods.len());
+        let (mut answered, mut under_way) = (0, 0);
+        let mut waiting = None;
         while answered < methods.len() {
-            while sent < methods.len() && sent - answered < IN_FLIGHT {
-                self.send(&methods[sent])?;
-                sent += 1;
+            while lengths.len() < methods.len() && lengths.len() - answered < IN_FLIGHT {
+                let line = match waiting.take() {
+                    Some(line) => line,
+                    None => self.request(&methods[lengths.len()])?.1,
+                };
+                if under_way > 0 && under_way + line.len() > IN_FLIGHT_BYTES {
+                    waiting = Some(line);
+                    break;
+                }
+                self.send(&line)?;
+                lengths.push(line.len());
+                under_way += line.len();
             }
             let line = self.line()?;
             let incoming: Incoming<'_> = parse(&self.input[line.clone()])?;
@@ -143,7 +160,10 @@ impl Client {
             };
             self.wipe(line);
             match (place.and_then(|at| replies.get_mut(at)), reply) {
-                (Some(slot @ None), reply) => *slot = Some(reply),
+                (Some(slot @ None), reply) => {
+                    *slot = Some(reply);
+                    under_way -= place.and_then(|at| lengths.get(at)).copied().unwrap_or_default();
+                }
                 // an error that is no call's is the connection's
                 (_, Err(error)) => return Err(error),
                 _ => return Err(unreadable()),
@@ -154,19 +174,24 @@ impl Client {
         Ok(replies.into_iter().flatten().collect())
     }
 
-    /// Sends a call; [`Self::call`] reads its answer.
-    ///
-    /// # Errors
-    /// [`ErrorName::DaemonUnreachable`] where the connection breaks.
-    fn send<M: Method>(&mut self, method: &M) -> Result<u64, CallError> {
+    /// A call's id and its line.
+    fn request<M: Method>(&mut self, method: &M) -> Result<(u64, Zeroizing<Vec<u8>>), CallError> {
         let id = self.next_id;
         self.next_id += 1;
         let mut line = Zeroizing::new(Vec::with_capacity(256));
         let request = RequestOut { jsonrpc: "2.0", id, method: M::NAME, params: method };
         serde_json::to_writer(&mut *line, &request).map_err(|_| unreadable())?;
         line.push(b'\n');
-        match self.stream.write_all(&line) {
-            Ok(()) => Ok(id),
+        Ok((id, line))
+    }
+
+    /// Sends a line; [`Self::call`] reads its answer.
+    ///
+    /// # Errors
+    /// [`ErrorName::DaemonUnreachable`] where the connection breaks.
+    fn send(&mut self, line: &[u8]) -> Result<(), CallError> {
+        match self.stream.write_all(line) {
+            Ok(()) => Ok(()),
             // who turns us away says why and closes, perhaps before we have written
             Err(error) => {
                 match self.line().and_then(|line| parse(&self.input[line])?.error.ok_or_else(unreadable)) {

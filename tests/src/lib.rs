@@ -11,9 +11,13 @@
 //! | [`cli`] | runs of `bursar` |
 //! | [`raw`] | bytes and lines on the socket, and calls as plain JSON |
 //! | [`secrets`] | parameters of `secret.create`, one of every type |
+//! | [`library`] | an organization with elements, and parameters of packages |
 //! | [`keys`] | RSA keys, certificates, a private CA |
 //! | [`issuer`] | real issuers: Authlib and oidc-provider |
 //! | [`fault`] | an issuer that does as it is told |
+//! | [`workspace`] | a directory in which `bursar` is run |
+//! | [`talk`] | a process that is talked to while it runs, on a terminal too |
+//! | [`processes`] | what `/proc` says of processes |
 //! | [`patience`] | bounded waiting for what must come |
 
 #![expect(
@@ -32,9 +36,13 @@ pub mod fault;
 pub mod home;
 pub mod issuer;
 pub mod keys;
+pub mod library;
 pub mod patience;
+pub mod processes;
 pub mod raw;
 pub mod secrets;
+pub mod talk;
+pub mod workspace;
 
 pub use cli::Run;
 pub use daemon::Daemon;
@@ -42,3 +50,5 @@ pub use fault::{FaultIssuer, Reply};
 pub use home::{Home, configured, open_vault};
 pub use patience::until;
 pub use raw::{Answer, RawSocket, Refused, seconds};
+pub use talk::Talk;
+pub use workspace::Workspace;

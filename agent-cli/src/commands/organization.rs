@@ -22,11 +22,13 @@ pub(crate) fn run(session: &Session, verb: Verb) -> Result<(), Stop> {
                             one.organization.to_string(),
                             one.environments.to_string(),
                             one.secrets.to_string(),
+                            one.elements.to_string(),
+                            one.packages.to_string(),
                             one.created_at.to_string(),
                         ]
                     })
                     .collect();
-                table(printer, ["NAME", "ENVIRONMENTS", "SECRETS", "CREATED"], &rows)
+                table(printer, ["NAME", "ENVIRONMENTS", "SECRETS", "ELEMENTS", "PACKAGES", "CREATED"], &rows)
             })
         }
         Verb::Delete(delete) => {

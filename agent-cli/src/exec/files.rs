@@ -194,7 +194,11 @@ mod tests {
     fn a_sweeper_touches_no_other_directory() {
         let home = tempfile::tempdir().unwrap();
         let arguments = |part: &str, directory: &Path| {
-            ["bursar", SWEEP, part].map(OsString::from).into_iter().chain([directory.into()]).collect::<Vec<_>>()
+            ["bursar", SWEEP, part]
+                .map(OsString::from)
+                .into_iter()
+                .chain([directory.into()])
+                .collect::<Vec<_>>()
         };
         assert_eq!(sweep(&arguments("stay", home.path())), Some(ExitCode::FAILURE));
         assert!(home.path().exists());

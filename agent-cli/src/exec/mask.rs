@@ -5,7 +5,6 @@
 use aho_corasick::{AhoCorasick, Input, MatchKind};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use zeroize::{Zeroize, Zeroizing};
 
@@ -32,11 +31,15 @@ impl Patterns {
     ///
     /// # Errors
     /// There are too many of them for a search.
-    pub(crate) fn of<'a>(values: impl IntoIterator<Item = &'a str>) -> Result<Self, aho_corasick::BuildError> {
-        let forms: BTreeSet<_> = values.into_iter().flat_map(forms).collect();
-        let sorted: Vec<_> = forms.into_iter().collect();
-        let search =
-            AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(sorted.iter().map(|one| &**one))?;
+    pub(crate) fn of<'a>(
+        values: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Self, aho_corasick::BuildError> {
+        let mut sorted: Vec<_> = values.into_iter().flat_map(forms).collect();
+        sorted.sort_unstable_by(|one, other| one.as_slice().cmp(other));
+        sorted.dedup_by(|one, other| one.as_slice() == other.as_slice());
+        let search = AhoCorasick::builder()
+            .match_kind(MatchKind::LeftmostLongest)
+            .build(sorted.iter().map(|one| &**one))?;
         let longest = sorted.iter().map(|one| one.len()).max().unwrap_or(0);
         Ok(Self { search, sorted, longest })
     }

@@ -1,6 +1,7 @@
 //! A command whose output passes through the masker. It has our input, and our signals; we have its exit code.
 
 use super::mask::{Masker, Patterns};
+use crate::harden::as_found;
 use crate::output::write_to;
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, getpgrp, pidfd_open, pidfd_send_signal};
@@ -24,16 +25,18 @@ const CHUNK: usize = 16 * 1024;
 /// What is added to the number of the signal that ended a command, as shells have it.
 const BY_SIGNAL: i32 = 128;
 
-/// Runs a command to its end, and to the end of its output; answers its exit code.
+/// Runs a command to its end, says so, and goes on to the end of its output; answers its exit code.
 ///
 /// # Errors
 /// It cannot be run.
-pub(super) fn run(command: &mut Command, patterns: &Patterns) -> io::Result<u8> {
+pub(super) fn run(command: &mut Command, patterns: &Patterns, ended: impl FnOnce()) -> io::Result<u8> {
     let ignored = ignored();
     // a handler would make the command's own of what it should ignore, under nohup for one
-    let mut signals = Signals::new(PASSED_ON.into_iter().filter(|signal| ignored & (1 << (signal - 1)) == 0))?;
+    let mut signals =
+        Signals::new(PASSED_ON.into_iter().filter(|signal| ignored & (1 << (signal - 1)) == 0))?;
     let passing = signals.handle();
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = as_found(|| command.spawn())?;
     let process = handle(child.id())?;
     let streams = (child.stdout.take(), child.stderr.take());
     let status = thread::scope(|scope| {
@@ -41,6 +44,7 @@ pub(super) fn run(command: &mut Command, patterns: &Patterns) -> io::Result<u8> 
         let out = scope.spawn(|| copy(streams.0, io::stdout(), patterns));
         let err = scope.spawn(|| copy(streams.1, io::stderr(), patterns));
         let status = child.wait();
+        ended();
         let _ = (out.join(), err.join());
         passing.close();
         status

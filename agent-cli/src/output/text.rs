@@ -13,20 +13,25 @@ const GAP: &str = "  ";
 
 /// Rows under a heading, aligned.
 pub(crate) fn table<const N: usize>(printer: &Printer, heading: [&str; N], rows: &[[String; N]]) -> String {
-    let rows: Vec<[String; N]> = rows.iter().map(|row| row.each_ref().map(|cell| printable(cell))).collect();
+    grid(printer, &heading, rows)
+}
+
+/// The same where the number of columns is known when it runs: every row has as many cells as the heading.
+pub(crate) fn grid(printer: &Printer, heading: &[&str], rows: &[impl AsRef<[String]>]) -> String {
+    let rows: Vec<Vec<String>> =
+        rows.iter().map(|row| row.as_ref().iter().map(|cell| printable(cell)).collect()).collect();
     let width = |column: usize| {
-        let cells = rows.iter().map(|row| row[column].chars().count());
+        let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
         cells.chain([heading[column].len()]).max().unwrap_or(0)
     };
-    let widths: [usize; N] = std::array::from_fn(width);
-    let line = |cells: [&str; N]| {
-        let padded: Vec<String> =
-            cells.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+    let widths: Vec<usize> = (0..heading.len()).map(width).collect();
+    let line = |cells: &mut dyn Iterator<Item = &str>| {
+        let padded: Vec<String> = cells.zip(&widths).map(|(cell, &width)| format!("{cell:width$}")).collect();
         padded.join(GAP).trim_end().to_owned()
     };
-    let mut text = printer.bold(&line(heading)) + "\n";
+    let mut text = printer.bold(&line(&mut heading.iter().copied())) + "\n";
     for row in &rows {
-        text.push_str(&line(row.each_ref().map(String::as_str)));
+        text.push_str(&line(&mut row.iter().map(String::as_str)));
         text.push('\n');
     }
     text

@@ -53,14 +53,18 @@ impl<'a> Source<'a> {
     }
 
     fn fault(self, at: usize, reason: impl Display) -> Stop {
-        let before = self.text.as_bytes().get(..at).unwrap_or(self.text.as_bytes());
-        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+        let line = line_of(self.text, at);
         let error = CallError::new(ErrorName::Invalid, format!("{}, line {line}: {reason}", self.name));
         Stop::Failed(match self.mend {
             Some(hint) => error.hint(hint),
             None => error,
         })
     }
+}
+
+/// The line in which the byte `at` stands, from 1.
+pub(super) fn line_of(text: &str, at: usize) -> usize {
+    text.char_indices().take_while(|(place, _)| *place < at).filter(|(_, letter)| *letter == '\n').count() + 1
 }
 
 /// A table, and where it stands.
@@ -227,7 +231,7 @@ fn harmless(key: &str) -> bool {
 }
 
 /// The one of `known` that was probably meant.
-fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
+pub(crate) fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
     if !harmless(word) {
         return None;
     }

@@ -96,7 +96,8 @@ fn name(entry: &Entry<'_>, home: Option<&OrganizationName>) -> Result<Reference,
     Ok(complete(entry.parsed()?, home))
 }
 
-fn complete(mut name: Reference, home: Option<&OrganizationName>) -> Reference {
+/// A name, in `home` where it says no organization.
+pub(super) fn complete(mut name: Reference, home: Option<&OrganizationName>) -> Reference {
     if name.organization.is_none() {
         name.organization = home.cloned();
     }

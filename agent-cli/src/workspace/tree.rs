@@ -1,10 +1,11 @@
 //! What lies below a workspace's root, reached directory by directory. No symlink is followed, so nothing outside is
 //! read or written, whatever a package names and whoever else writes there.
 
+use super::document::line_of;
 use crate::stop::Stop;
 use bursar_proto::library::{Digest, FilePath};
 use bursar_proto::template::RENDERED_MAX;
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, fstat, open, openat, statat};
+use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, flock, fstat, open, openat, statat};
 use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
 use std::fmt::Write as _;
@@ -50,9 +51,16 @@ impl Tree {
         Ok(Self { root })
     }
 
-    /// The root itself.
-    pub(super) fn root(&self) -> &OwnedFd {
-        &self.root
+    /// Keeps others from writing here, as far as they ask for the same, until this is dropped; `waits` hears that somebody
+    /// has to be waited for.
+    pub(super) fn hold(&self, waits: impl FnOnce()) -> Result<(), Stop> {
+        let refused = |error: Errno| Stop::unreadable(Path::new("."), &error.into());
+        match flock(&self.root, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) => {}
+            held => return held.map_err(refused),
+        }
+        waits();
+        rustix::io::retry_on_intr(|| flock(&self.root, FlockOperation::LockExclusive)).map_err(refused)
     }
 
     /// Reads a text; `None` where there is no such file.
@@ -69,10 +77,11 @@ impl Tree {
         if bytes.contains(&0) {
             return Err(Stop::usage(format!("{path}: no text, there is a zero byte in it")));
         }
-        match std::str::from_utf8(&bytes) {
+        match str::from_utf8(&bytes) {
             Ok(text) => Ok(Some(Zeroizing::new(text.to_owned()))),
             Err(error) => {
-                let line = bytes[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count() + 1;
+                let good = bytes.utf8_chunks().next().map_or("", |chunk| chunk.valid());
+                let line = line_of(good, error.valid_up_to());
                 Err(Stop::usage(format!("{path}, line {line}: no utf-8 text")))
             }
         }
@@ -216,6 +225,16 @@ mod tests {
     }
 
     #[test]
+    fn who_comes_second_waits_for_the_first() {
+        let home = tempfile::tempdir().unwrap();
+        let first = tree(&home);
+        first.hold(|| panic!("nobody holds it")).unwrap();
+        let mut first = Some(first);
+        tree(&home).hold(|| drop(first.take())).unwrap();
+        assert!(first.is_none());
+    }
+
+    #[test]
     fn a_file_longer_than_any_of_ours_has_no_digest() {
         let home = tempfile::tempdir().unwrap();
         for (length, ours) in [(RENDERED_MAX, true), (RENDERED_MAX + 1, false)] {
@@ -246,7 +265,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         fs::create_dir(home.path().join("d")).unwrap();
         fs::write(home.path().join("f"), "").unwrap();
-        rustix::fs::mknodat(tree(&home).root(), "pipe", FileType::Fifo, Mode::RWXU, 0).unwrap();
+        rustix::fs::mknodat(&tree(&home).root, "pipe", FileType::Fifo, Mode::RWXU, 0).unwrap();
         assert_eq!(refused(tree(&home).text("d", 9)), "d is no plain file");
         assert_eq!(refused(tree(&home).text("pipe", 9)), "pipe is no plain file");
         assert_eq!(refused(tree(&home).text("f/x", 9)), "f is a file, and a directory is needed there");

@@ -42,3 +42,6 @@ pub(super) fn join<T: Versioned>(store: &Store, keys: &Keys, parts: &[PartV1]) -
     }
     Ok(record::decode(&plain)?)
 }
+
+#[cfg(test)]
+mod tests;

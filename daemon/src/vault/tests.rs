@@ -8,20 +8,20 @@ use crate::vault::header::Opener;
 use bursar_proto::kind::SecretType;
 use bursar_proto::kind::Status;
 
-fn at(seconds: i64) -> Timestamp {
+pub(super) fn at(seconds: i64) -> Timestamp {
     Timestamp::from_seconds(seconds)
 }
 
-fn open(dir: &Path) -> Vault {
+pub(super) fn open(dir: &Path) -> Vault {
     Vault::open(Place { state: dir.join("state") }, at(1)).unwrap()
 }
 
-fn unlock(vault: &mut Vault) -> Result<(), VaultError> {
+pub(super) fn unlock(vault: &mut Vault) -> Result<(), VaultError> {
     let root = vault.header()?.open(&Opener::Remembered)?;
     vault.unlock(root, at(2))
 }
 
-fn made(dir: &Path) -> Vault {
+pub(super) fn made(dir: &Path) -> Vault {
     let mut vault = open(dir);
     let root = RootKey::generate().unwrap();
     let mut header = Header::new();
@@ -32,7 +32,7 @@ fn made(dir: &Path) -> Vault {
 }
 
 /// Puts a token secret in; its value is `value`.
-fn put(vault: &mut Vault, name: &str, value: &str) -> Id {
+pub(super) fn put(vault: &mut Vault, name: &str, value: &str) -> Id {
     let id = crypto::generate().unwrap();
     let json = format!(r#"{{"token":"{value}"}}"#);
     let credentials = Credentials::parse(SecretType::Token, None, &json).unwrap();
@@ -92,7 +92,7 @@ fn another_key_opens_nothing() {
 }
 
 /// Writes into the store past the vault, as somebody with the disk could.
-fn meddle(dir: &Path, batch: impl FnOnce(&Store) -> Batch) {
+pub(super) fn meddle(dir: &Path, batch: impl FnOnce(&Store) -> Batch) {
     let store = Store::open(&dir.join("state/store")).unwrap();
     let batch = batch(&store);
     store.commit(batch).durable_blocking().unwrap();

@@ -19,6 +19,12 @@ fuzz_target!(|line: &[u8]| {
         let _ = serde_json::from_str::<Vec<reply::Secret>>(json);
         let _ = serde_json::from_str::<reply::AgentStatus>(json);
         let _ = serde_json::from_str::<reply::Changed>(json);
+        let _ = serde_json::from_str::<reply::Element>(json);
+        let _ = serde_json::from_str::<reply::Resolution>(json);
+        let _ = serde_json::from_str::<reply::Package>(json);
+        let _ = serde_json::from_str::<reply::PackageContent>(json);
+        let _ = serde_json::from_str::<Vec<reply::Workspace>>(json);
+        let _ = serde_json::from_str::<reply::Applied>(json);
         if let Ok(secret) = serde_json::from_str::<reply::Secret>(json) {
             let again = serde_json::to_string(&secret).unwrap();
             assert_eq!(serde_json::from_str::<reply::Secret>(&again).unwrap(), secret);

@@ -1,8 +1,9 @@
 //! Secrets as text.
 
 use crate::output::Printer;
-use crate::output::text::{cell, now, record, table, time, yes_no};
-use bursar_proto::reply::{Applied, ExchangeTest, Secret};
+use crate::output::text::{cell, now, printable, record, table, time, yes_no};
+use bursar_proto::library::FilePath;
+use bursar_proto::reply::{Applied, AppliedPackage, AppliedWorkspace, ExchangeTest, Secret};
 use bursar_proto::time::{Timestamp, in_words};
 use serde_json::Value;
 
@@ -109,12 +110,24 @@ pub(super) fn test(test: &ExchangeTest) -> String {
 
 pub(super) fn applied(printer: &Printer, applied: &Applied) -> String {
     let now = now();
-    let head = record(&[
+    let mut text = record(&[
         ("secret", Some(applied.secret.to_string())),
         ("environment", Some(cell(applied.environment.as_ref()))),
     ]);
+    let mut part = |title: &str, lines: Vec<String>| {
+        if !lines.is_empty() {
+            text.extend([title, ":\n"]);
+        }
+        text.extend(lines.iter().map(|line| format!("  {}\n", printable(line))));
+    };
+    part(
+        "data elements",
+        applied.elements.iter().map(|one| format!("{}, {}", one.element, one.stage)).collect(),
+    );
+    part("packages", applied.packages.iter().map(package).collect());
+    part("workspaces", applied.workspaces.iter().map(|one| workspace(one, now)).collect());
     if applied.callers.is_empty() {
-        return format!("{head}nobody has asked for it since the agent started\n");
+        return text + "nobody has asked for it since the agent started\n";
     }
     let rows: Vec<_> = applied
         .callers
@@ -128,8 +141,18 @@ pub(super) fn applied(printer: &Printer, applied: &Applied) -> String {
             ]
         })
         .collect();
-    head + "asked for since the agent started:\n"
+    text + "asked for since the agent started:\n"
         + &table(printer, ["LAST SEEN", "COUNT", "UID", "CALLER"], &rows)
+}
+
+fn package(one: &AppliedPackage) -> String {
+    format!("{} {}: {}, {}", one.package, one.version, one.element, one.stage)
+}
+
+fn workspace(one: &AppliedWorkspace, now: Timestamp) -> String {
+    let files: Vec<_> = one.files.iter().map(FilePath::as_str).collect();
+    let synced = one.synced_at.map(|at| format!(", synced {}", time(at, now))).unwrap_or_default();
+    format!("{}: {}{synced}", one.workspace, files.join(", "))
 }
 
 #[cfg(test)]
@@ -178,6 +201,23 @@ pub(super) mod tests {
                 "acme/x  oauth2-client_credentials  acme/development  succeeded  yes     2026-11-21T06:00:00Z  \
                  2026-11-20T06:00:00Z"
             )
+        );
+    }
+    #[test]
+    fn where_a_secret_is_applied_has_a_line_for_each_place() {
+        let applied: Applied = serde_json::from_value(serde_json::json!({
+            "secret": "acme/x", "environment": "acme/staging",
+            "elements": [{ "element": "acme/token", "stage": "staging" }],
+            "packages": [{ "package": "acme/site", "version": "1.2.0", "element": "TOKEN", "stage": "staging" }],
+            "workspaces": [{ "workspace": "/w", "files": [".npmrc", "a/b"], "synced_at": null }],
+            "callers": []
+        }))
+        .unwrap();
+        assert_eq!(
+            super::applied(&Printer::new(false, true), &applied),
+            "secret       acme/x\nenvironment  acme/staging\ndata elements:\n  acme/token, staging\npackages:\n  \
+             acme/site 1.2.0: TOKEN, staging\nworkspaces:\n  /w: .npmrc, a/b\n\
+             nobody has asked for it since the agent started\n"
         );
     }
 }

@@ -1,0 +1,117 @@
+//! Flags of what packages and libraries need: `add`, `sync`, `status`, `info`, `publish`, `build`.
+
+use bursar_proto::name::Reference;
+use bursar_proto::semver::VersionReq;
+use std::str::FromStr;
+
+// Where to build. It stands first in each command.
+#[derive(clap::Args)]
+pub(crate) struct For {
+    /// Build for this environment; the workspace's if not said
+    #[arg(long, short, value_name = "ENV")]
+    pub(crate) environment: Option<Reference>,
+}
+
+// What a person allows.
+#[derive(clap::Args)]
+pub(crate) struct Writing {
+    /// Write over files that somebody edited, and remove those that no package wants any more
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Write values also where git would track them
+    #[arg(long)]
+    pub(crate) allow_tracked: bool,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Add {
+    /// A package: NAME, ORGANIZATION/NAME, or either with a version requirement; may be given several times
+    #[arg(long, short, required = true, value_name = "PACKAGE[@REQ]")]
+    pub(crate) package: Vec<Wished>,
+    #[command(flatten)]
+    pub(crate) place: For,
+    #[command(flatten)]
+    pub(crate) writing: Writing,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Sync {
+    #[command(flatten)]
+    pub(crate) place: For,
+    #[command(flatten)]
+    pub(crate) writing: Writing,
+    /// Move the pins in bursar.lock to the highest versions that bursar.toml asks for
+    #[arg(long)]
+    pub(crate) update: bool,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Status {
+    #[command(flatten)]
+    pub(crate) place: For,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Shown {
+    /// The package: NAME or ORGANIZATION/NAME
+    pub(crate) package: Reference,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Publish {
+    /// Check everything and show what would go, and publish nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Build {
+    #[command(flatten)]
+    pub(crate) place: For,
+    #[command(flatten)]
+    pub(crate) writing: Writing,
+}
+
+/// A package and, after `@`, the versions that are wanted.
+#[derive(Clone)]
+pub(crate) struct Wished {
+    pub(crate) package: Reference,
+    pub(crate) requirement: Option<VersionReq>,
+}
+
+impl FromStr for Wished {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (package, requirement) = match text.split_once('@') {
+            None => (text, None),
+            Some((package, requirement)) => (package, Some(requirement)),
+        };
+        let package = package.parse().map_err(|error: bursar_proto::name::NameError| error.to_string())?;
+        let requirement = requirement.map(str::parse).transpose();
+        let requirement =
+            requirement.map_err(|_| "after @ stands a version requirement such as 1.2, ^1.2, >=1.0 or *")?;
+        Ok(Self { package, requirement })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_package_may_have_a_requirement() {
+        for (text, package, requirement) in [
+            ("acme/site", "acme/site", None),
+            ("site@1.2", "site", Some("^1.2")),
+            ("acme/site@>=1, <3", "acme/site", Some(">=1, <3")),
+            ("acme/site@*", "acme/site", Some("*")),
+        ] {
+            let wished: Wished = text.parse().unwrap();
+            assert_eq!(wished.package.to_string(), package);
+            assert_eq!(wished.requirement.map(|one| one.to_string()).as_deref(), requirement);
+        }
+        for text in ["", "@1", "a/b/c", "a@", "a@one", "a@1@2"] {
+            assert!(text.parse::<Wished>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,300 @@
+//! `bursar check`: the matrix of elements and stages. No value is pulled, so nobody's trust is asked.
+
+use crate::args::live::{Check, Stages};
+use crate::live::Scope;
+use crate::output::Printer;
+use crate::output::text::{cell, grid, printable};
+use crate::progress::Progress;
+use crate::session::Session;
+use crate::stop::Stop;
+use crate::values::{Failures, in_parts};
+use bursar_proto::call::{ElementList, LibraryResolve, PackageResolve};
+use bursar_proto::client::Client;
+use bursar_proto::error::CallError;
+use bursar_proto::kind::{ElementState, Stage};
+use bursar_proto::library::{Definition, Elements, Slots};
+use bursar_proto::name::{OrganizationName, Qualified, Reference};
+use bursar_proto::reply::{Resolution, Resolved};
+use bursar_proto::semver::Version;
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+pub(crate) fn run(session: &Session, check: Check) -> Result<(), Stop> {
+    let stages = match check.stage {
+        None => Vec::new(),
+        Some(Stages::One(stage)) => vec![stage],
+        Some(Stages::All) => Stage::ALL.to_vec(),
+    };
+    let scope = Scope::find(check.environment)?;
+    let mut client = session.connect()?;
+    let asked = Asked::of(&scope, &mut client, &stages)?;
+    let matrix = asked.resolve(session, &scope, &mut client, stages)?;
+    session.printer.reply(&matrix.rows(), |printer| matrix.describe(printer))?;
+    if matrix.is_good() { Ok(()) } else { Err(Stop::NotCurrent) }
+}
+
+/// What is to be looked at.
+#[derive(Default)]
+struct Asked {
+    elements: Vec<(Option<OrganizationName>, Elements)>,
+    packages: Vec<(Qualified, Version)>,
+}
+
+impl Asked {
+    /// The workspace's library and packages; outside of one, data elements.
+    fn of(scope: &Scope, client: &mut Client, stages: &[Stage]) -> Result<Self, Stop> {
+        let mut asked = Self::default();
+        let Some(workspace) = &scope.workspace else {
+            let organization = match stages {
+                [] => Some(scope.shown(client)?.environment.organization),
+                _ => None,
+            };
+            let mut all: BTreeMap<OrganizationName, Elements> = BTreeMap::new();
+            for element in client.call(&ElementList { organization })? {
+                let name = Reference::from(element.element.clone());
+                let of_organization = all.entry(element.element.organization).or_default();
+                of_organization.insert(name.clone(), Definition::Uses(name));
+            }
+            asked
+                .elements
+                .extend(all.into_iter().map(|(organization, elements)| (Some(organization), elements)));
+            return Ok(asked);
+        };
+        if let Some(library) = &workspace.manifest.library {
+            asked.elements.push((library.name.organization.clone(), library.elements.clone()));
+        }
+        let pins = workspace.lock()?.into_iter().map(|(name, pin)| (name, pin.version));
+        asked.packages.extend(pins);
+        Ok(asked)
+    }
+
+    /// Resolves all of it, for the environment in force, or for each of `stages`.
+    fn resolve(
+        self,
+        session: &Session,
+        scope: &Scope,
+        client: &mut Client,
+        stages: Vec<Stage>,
+    ) -> Result<Matrix, Stop> {
+        let targets: Vec<Option<Stage>> =
+            if stages.is_empty() { vec![None] } else { stages.iter().copied().map(Some).collect() };
+        let mut matrix = Matrix { stages, ..Matrix::default() };
+        let mut failures = Failures::default();
+
+        let mut calls = Vec::new();
+        for (organization, elements) in &self.elements {
+            let environment = of_targets(scope, client, &targets, organization.as_ref())?;
+            for (target, elements) in
+                targets.iter().flat_map(|target| in_parts(elements).map(move |part| (target, part)))
+            {
+                calls.push(LibraryResolve {
+                    organization: organization.clone(),
+                    elements,
+                    environment: environment.clone(),
+                    stage: *target,
+                });
+            }
+        }
+        let progress = Progress::start(&session.printer, "resolving");
+        for resolution in client.call_all(&calls, |done| progress.step(done, calls.len()))? {
+            if let Some(resolution) = failures.sift(resolution) {
+                matrix.take(None, resolution);
+            }
+        }
+        failures.end()?;
+
+        let mut calls = Vec::new();
+        for (package, version) in &self.packages {
+            let environment = of_targets(scope, client, &targets, Some(&package.organization))?;
+            calls.extend(targets.iter().map(|target| PackageResolve {
+                package: package.clone().into(),
+                version: version.clone(),
+                environment: environment.clone(),
+                stage: *target,
+            }));
+        }
+        let mut resolutions = client.call_all(&calls, |done| progress.step(done, calls.len()))?.into_iter();
+        for (package, _) in self.packages {
+            let of_package: Vec<_> = resolutions.by_ref().take(targets.len()).collect();
+            if of_package.iter().all(Result::is_err) {
+                // there is nothing to show of it, and the stages say the same
+                of_package.into_iter().next().and_then(|resolution| failures.sift(resolution));
+                continue;
+            }
+            for resolution in of_package {
+                match resolution {
+                    Ok(resolution) => matrix.take(Some(&package), resolution),
+                    // an organization may lack an environment of a stage
+                    Err(error) => matrix.missing.push((package.clone(), error)),
+                }
+            }
+        }
+        failures.end()?;
+        Ok(matrix)
+    }
+}
+
+/// The environment to name in a call: none where stages are asked for.
+fn of_targets(
+    scope: &Scope,
+    client: &mut Client,
+    targets: &[Option<Stage>],
+    organization: Option<&OrganizationName>,
+) -> Result<Option<Reference>, Stop> {
+    match targets {
+        [None] => scope.environment_for(client, organization).map(Some),
+        _ => Ok(None),
+    }
+}
+
+#[derive(Default)]
+struct Matrix {
+    /// The stages that were asked for; none where an environment was.
+    stages: Vec<Stage>,
+    rows: BTreeMap<(Option<Qualified>, Reference), Slots<Resolved>>,
+    /// Stages for which a package cannot be looked at.
+    missing: Vec<(Qualified, CallError)>,
+}
+
+/// A row as `--json` shows it.
+#[derive(Serialize)]
+struct Row<'a> {
+    package: Option<&'a Qualified>,
+    element: &'a Reference,
+    #[serde(flatten)]
+    cells: &'a Slots<Resolved>,
+}
+
+impl Matrix {
+    fn take(&mut self, package: Option<&Qualified>, resolution: Resolution) {
+        for resolved in resolution.elements {
+            let row = self.rows.entry((package.cloned(), resolved.element.clone())).or_default();
+            *row.of_mut(resolution.stage) = Some(resolved);
+        }
+    }
+
+    fn rows(&self) -> Vec<Row<'_>> {
+        let rows = self.rows.iter();
+        rows.map(|((package, element), cells)| Row { package: package.as_ref(), element, cells }).collect()
+    }
+
+    fn is_good(&self) -> bool {
+        let good = |cells: &Slots<Resolved>| {
+            self.stages.iter().all(|stage| cells.of(*stage).is_some())
+                && cells.filled().all(|(_, resolved)| resolved.state == ElementState::Good)
+        };
+        self.missing.is_empty() && self.rows.values().all(good)
+    }
+
+    fn describe(&self, printer: &Printer) -> String {
+        let shown = |stage: &&Stage| {
+            self.stages.contains(stage) || self.rows.values().any(|cells| cells.of(**stage).is_some())
+        };
+        let columns: Vec<Stage> = Stage::ALL.iter().filter(shown).copied().collect();
+        let names: Vec<String> = columns.iter().map(|stage| stage.as_str().to_uppercase()).collect();
+        let heading: Vec<&str> = ["ELEMENT"].into_iter().chain(names.iter().map(String::as_str)).collect();
+        let rows: Vec<Vec<String>> = self
+            .rows
+            .iter()
+            .map(|((package, element), cells)| {
+                let state = |stage| cell(cells.of(stage).map(|resolved| resolved.state));
+                [prefixed(package.as_ref(), element)]
+                    .into_iter()
+                    .chain(columns.iter().copied().map(state))
+                    .collect()
+            })
+            .collect();
+        let mut text = grid(printer, &heading, &rows);
+        for (problem, hint) in self.problems() {
+            text.extend(["\n", &printable(&problem), "\n"]);
+            text.extend(hint.map(|hint| format!("  hint: {}\n", printable(hint))));
+        }
+        text
+    }
+
+    /// What is wrong, and what to do about it.
+    fn problems(&self) -> impl Iterator<Item = (String, Option<&str>)> {
+        let cells = self.rows.iter().flat_map(|((package, _), cells)| {
+            cells.filled().filter_map(move |(_, resolved)| {
+                Some((prefixed(package.as_ref(), resolved.problem.as_ref()?), resolved.hint.as_deref()))
+            })
+        });
+        let missing = self.missing.iter();
+        cells.chain(
+            missing.map(|(package, error)| (prefixed(Some(package), &error.message), error.hint.as_deref())),
+        )
+    }
+}
+
+/// `acme/site: API_TOKEN`
+fn prefixed(package: Option<&Qualified>, text: &impl std::fmt::Display) -> String {
+    package.map_or_else(|| text.to_string(), |package| format!("{package}: {text}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn resolution(stage: &str, elements: &[(&str, &str)]) -> Resolution {
+        let elements: Vec<_> = elements
+            .iter()
+            .map(|(element, state)| {
+                let problem = (*state != "good").then(|| format!("{element}, {stage}: it is {state}"));
+                json!({
+                    "element": element, "stage": stage, "secret": null, "environment": null, "type": null,
+                    "expires_at": null, "state": state, "problem": problem, "hint": problem.as_ref().map(|_| "mend it")
+                })
+            })
+            .collect();
+        serde_json::from_value(json!({ "environment": null, "stage": stage, "elements": elements })).unwrap()
+    }
+
+    fn site() -> Qualified {
+        "acme/site".parse().unwrap()
+    }
+
+    #[test]
+    fn a_row_has_a_cell_for_each_stage_and_problems_stand_below() {
+        let mut matrix = Matrix { stages: vec![Stage::Staging, Stage::Production], ..Matrix::default() };
+        matrix.take(None, resolution("staging", &[("TOKEN", "good")]));
+        matrix.take(None, resolution("production", &[("TOKEN", "empty")]));
+        matrix.take(Some(&site()), resolution("staging", &[("KEY", "good")]));
+        assert!(!matrix.is_good());
+        assert_eq!(
+            matrix.describe(&Printer::new(false, true)),
+            "ELEMENT         STAGING  PRODUCTION\nTOKEN           good     empty\nacme/site: KEY  good     -\n\n\
+             TOKEN, production: it is empty\n  hint: mend it\n"
+        );
+        let rows = serde_json::to_value(matrix.rows()).unwrap();
+        assert_eq!((&rows[0]["package"], &rows[1]["package"]), (&json!(null), &json!("acme/site")));
+        assert_eq!(
+            (&rows[0]["production"]["state"], &rows[1]["production"]),
+            (&json!("empty"), &json!(null))
+        );
+    }
+
+    #[test]
+    fn all_cells_that_were_asked_for_must_be_good() {
+        let mut matrix = Matrix::default();
+        matrix.take(None, resolution("staging", &[("TOKEN", "good")]));
+        assert!(matrix.is_good());
+        matrix.stages = vec![Stage::Staging];
+        assert!(matrix.is_good());
+        matrix.stages.push(Stage::Production);
+        assert!(!matrix.is_good());
+    }
+
+    #[test]
+    fn a_stage_that_a_package_lacks_is_not_good() {
+        let mut matrix = Matrix { stages: vec![Stage::Staging], ..Matrix::default() };
+        matrix.take(Some(&site()), resolution("staging", &[("KEY", "good")]));
+        assert!(matrix.is_good());
+        let error = CallError::new(bursar_proto::error::ErrorName::NotFound, "acme has no production");
+        matrix.missing.push((site(), error));
+        assert!(!matrix.is_good());
+        assert!(
+            matrix.describe(&Printer::new(false, true)).ends_with("\nacme/site: acme has no production\n")
+        );
+    }
+}

@@ -1,0 +1,204 @@
+//! `add`, `sync`, `status`, `info`: what a workspace uses.
+
+use crate::args::package::{Add, Shown, Status, Sync, Writing};
+use crate::output::Printer;
+use crate::output::text::{cell, printable, table};
+use crate::session::Session;
+use crate::stop::Stop;
+use crate::workspace::operations::{self, PackageStatus, Synced, Wish};
+use crate::workspace::update::Allowed;
+use bursar_proto::call::PackageInfo;
+use bursar_proto::library::Definition;
+use bursar_proto::reply::{Package, PackageFileListed, PackageVersion};
+use std::fmt::Write as _;
+
+pub(crate) fn sync(session: &Session, sync: Sync) -> Result<(), Stop> {
+    let synced = operations::sync(session, sync.place.environment, sync.writing.into(), sync.update)?;
+    print_synced(session, &synced, "")
+}
+
+pub(crate) fn add(session: &Session, add: Add) -> Result<(), Stop> {
+    let wishes = add.package.into_iter();
+    let wishes = wishes.map(|one| Wish { package: one.package, requirement: one.requirement }).collect();
+    let (synced, added) = operations::add(session, wishes, add.place.environment, add.writing.into())?;
+    let mut head = String::new();
+    for ((package, requirement), used) in added.iter().zip(&synced.packages) {
+        // writing to a text cannot fail
+        let _ = writeln!(head, "added {package} {requirement}: {}", used.version);
+    }
+    print_synced(session, &synced, &head)
+}
+
+impl From<Writing> for Allowed {
+    fn from(writing: Writing) -> Self {
+        Self { force: writing.force, allow_tracked: writing.allow_tracked }
+    }
+}
+
+/// Says what was written and removed, after `head`.
+pub(super) fn print_synced(session: &Session, synced: &Synced, head: &str) -> Result<(), Stop> {
+    for path in &synced.kept {
+        session.printer.note(&format!(
+            "note: {path} was edited and no package wants it any more: it stays; remove it, or: bursar sync --force"
+        ));
+    }
+    session.printer.reply(synced, |_| describe(synced, head))
+}
+
+fn describe(synced: &Synced, head: &str) -> String {
+    let mut text = head.to_owned();
+    for file in &synced.written {
+        let version = file.version.as_ref().map(|version| format!(" {version}")).unwrap_or_default();
+        // writing to a text cannot fail
+        let _ = writeln!(text, "wrote {} ({}{version})", file.path, file.package);
+    }
+    for path in &synced.removed {
+        let _ = writeln!(text, "removed {path}");
+    }
+    match (text.is_empty(), synced.kept.is_empty()) {
+        (true, true) => "everything is current\n".to_owned(),
+        (true, false) => "everything else is current\n".to_owned(),
+        (false, _) => text,
+    }
+}
+
+pub(crate) fn status(session: &Session, status: Status) -> Result<(), Stop> {
+    let status = operations::status(session, status.place.environment)?;
+    session.printer.reply(&status, |printer| {
+        let mut text = String::new();
+        for package in &status.packages {
+            text += &describe_package(printer, package);
+        }
+        for file in &status.leftovers {
+            let _ = writeln!(text, "{}  {}, and no package wants it any more", file.path, file.state);
+        }
+        text + if status.current { "everything is current\n" } else { "not everything is current\n" }
+    })?;
+    if status.current { Ok(()) } else { Err(Stop::NotCurrent) }
+}
+
+fn describe_package(printer: &Printer, package: &PackageStatus) -> String {
+    let newer = package.latest.as_ref().filter(|latest| **latest != package.version);
+    let newer = newer.map(|latest| format!(", {latest} is there")).unwrap_or_default();
+    let place = package.environment.as_ref().map(|place| format!(" for {place}")).unwrap_or_default();
+    let head = format!("{} {}{place}{newer}", package.package, package.version);
+    let mut text = printer.bold(&printable(&head)) + "\n";
+    for one in &package.elements {
+        let line = match (&one.problem, &one.secret) {
+            // it names the element
+            (Some(problem), _) => format!("element {problem}"),
+            (None, Some(secret)) => format!("element {}: {} ({secret})", one.element, one.state),
+            (None, None) => format!("element {}: {}", one.element, one.state),
+        };
+        let _ = writeln!(text, "  {}", printable(&line));
+        if let Some(hint) = &one.hint {
+            let _ = writeln!(text, "    hint: {}", printable(hint));
+        }
+    }
+    for file in &package.files {
+        let _ = writeln!(text, "  file {}: {}", file.path, file.state);
+    }
+    text
+}
+
+pub(crate) fn info(session: &Session, shown: Shown) -> Result<(), Stop> {
+    let package = session.ask(&PackageInfo { package: shown.package })?;
+    session.printer.reply(&package, |printer| describe_versions(printer, &package))
+}
+
+fn describe_versions(printer: &Printer, package: &Package) -> String {
+    let mut text = printer.bold(&package.package.to_string()) + "\n";
+    let rows: Vec<_> = package
+        .versions
+        .iter()
+        .map(|one| [one.version.to_string(), cell(one.published_at), one.published_by.clone()])
+        .collect();
+    text += &table(printer, ["VERSION", "PUBLISHED", "BY"], &rows);
+    // a package without a version is not there
+    if let Some(highest) = package.versions.first() {
+        let _ = writeln!(text, "\n{}", printer.bold(&format!("in {}", highest.version)));
+        text += &describe_content(printer, highest);
+    }
+    text
+}
+
+/// The elements and files of a version.
+pub(super) fn describe_content(printer: &Printer, version: &PackageVersion) -> String {
+    let rows: Vec<_> = version.files.iter().map(file_row).collect();
+    let files = table(printer, ["FILE", "MODE", "BYTES", "ELEMENTS"], &rows);
+    if version.elements.is_empty() {
+        return files;
+    }
+    let rows: Vec<_> =
+        version.elements.iter().map(|(name, one)| [name.to_string(), stands_for(one)]).collect();
+    files + "\n" + &table(printer, ["ELEMENT", "STANDS FOR"], &rows)
+}
+
+fn file_row(file: &PackageFileListed) -> [String; 4] {
+    let elements: Vec<String> = file.elements.iter().map(ToString::to_string).collect();
+    let elements = if elements.is_empty() { None } else { Some(elements.join(", ")) };
+    [file.path.to_string(), file.mode.to_string(), file.bytes.to_string(), cell(elements)]
+}
+
+fn stands_for(definition: &Definition) -> String {
+    match definition {
+        Definition::Uses(element) => format!("the data element {element}"),
+        Definition::Defines(slots) => {
+            let slots: Vec<String> =
+                slots.filled().map(|(stage, secret)| format!("{stage} {secret}")).collect();
+            if slots.is_empty() { "nothing".to_owned() } else { slots.join(", ") }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn synced(written: &[&str], removed: &[&str]) -> Synced {
+        let json = |path: &&str| operations::Written {
+            path: path.parse().unwrap(),
+            package: "acme/site".parse().unwrap(),
+            version: Some("1.2.0".parse().unwrap()),
+        };
+        Synced {
+            workspace: "/w".to_owned(),
+            environment: "acme/staging".parse().unwrap(),
+            packages: Vec::new(),
+            written: written.iter().map(json).collect(),
+            removed: removed.iter().map(|path| path.parse().unwrap()).collect(),
+            kept: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn what_was_done_is_said_a_line_each() {
+        assert_eq!(describe(&synced(&[], &[]), ""), "everything is current\n");
+        assert_eq!(
+            describe(&synced(&[".npmrc"], &["x"]), "added acme/site ^1.2: 1.2.0\n"),
+            "added acme/site ^1.2: 1.2.0\nwrote .npmrc (acme/site 1.2.0)\nremoved x\n"
+        );
+    }
+
+    #[test]
+    fn a_package_shows_who_published_what_when() {
+        let json = serde_json::json!({ "package": "acme/site", "versions": [{
+            "package": "acme/site", "version": "1.2.0", "digest": "ab".repeat(32),
+            "published_at": "2026-11-20T06:00:00Z", "published_by": "uid 1000",
+            "elements": { "token": { "development": "acme/dev", "staging": null, "production": "acme/prod" },
+                          "acme/cdn": "acme/cdn" },
+            "files": [{ "path": ".npmrc", "mode": "0600", "bytes": 12, "elements": ["token", "acme/cdn"] }]
+        }]});
+        let text = describe_versions(&Printer::new(false, true), &serde_json::from_value(json).unwrap());
+        let lines: Vec<String> =
+            text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+        for line in [
+            "1.2.0 2026-11-20T06:00:00Z uid 1000",
+            ".npmrc 0600 12 token, acme/cdn",
+            "token development acme/dev, production acme/prod",
+            "acme/cdn the data element acme/cdn",
+        ] {
+            assert!(lines.iter().any(|shown| shown == line), "{line}: {text}");
+        }
+    }
+}

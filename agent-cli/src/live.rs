@@ -1,0 +1,274 @@
+//! Live values for `render` and `exec`: what the names in a person's own templates stand for.
+//!
+//! A name is an element of the workspace's library, or else a data element; `%secret:…%` names a secret. Every name is
+//! looked up in the environment of its own organization.
+
+use crate::session::Session;
+use crate::stop::Stop;
+use crate::values::{Group, Values, pull};
+use crate::workspace::Workspace;
+use crate::workspace::document::nearest;
+use bursar_proto::call::{ElementList, EnvironmentList, EnvironmentShow};
+use bursar_proto::client::Client;
+use bursar_proto::error::{CallError, ErrorName};
+use bursar_proto::library::{Definition, Elements};
+use bursar_proto::name::{OrganizationName, Reference};
+use bursar_proto::reply::Environment;
+use bursar_proto::template::{Fault, Mark, Subject, Template};
+use std::collections::{BTreeMap, BTreeSet};
+use zeroize::Zeroizing;
+
+/// A template, and how its faults begin.
+pub(crate) struct Placed<'a> {
+    pub(crate) place: String,
+    pub(crate) template: Template<'a>,
+}
+
+/// Reads templates, each with its place.
+///
+/// # Errors
+/// All faults of all of them.
+pub(crate) fn parse<'a>(texts: impl IntoIterator<Item = (String, &'a str)>) -> Result<Vec<Placed<'a>>, Stop> {
+    let mut faults = Vec::new();
+    let mut read = Vec::new();
+    for (place, text) in texts {
+        match Template::parse(text) {
+            Ok(template) => read.push(Placed { place, template }),
+            Err(all) => faults.extend(lines(&place, &all)),
+        }
+    }
+    told(&faults)?;
+    Ok(read)
+}
+
+/// Renders templates, in their order.
+///
+/// # Errors
+/// All faults of all of them.
+pub(crate) fn render(templates: &[Placed<'_>], values: &Values) -> Result<Vec<Zeroizing<String>>, Stop> {
+    let mut faults = Vec::new();
+    let mut texts = Vec::with_capacity(templates.len());
+    for Placed { place, template } in templates {
+        match template.render(|mark| values.text(mark)) {
+            Ok(text) => texts.push(text),
+            Err(all) => faults.extend(lines(place, &all)),
+        }
+    }
+    told(&faults)?;
+    Ok(texts)
+}
+
+fn lines<'f>(place: &'f str, faults: &'f [Fault]) -> impl Iterator<Item = String> + 'f {
+    faults.iter().map(move |fault| format!("{place}: {fault}"))
+}
+
+fn told(faults: &[String]) -> Result<(), Stop> {
+    if faults.is_empty() { Ok(()) } else { Err(Stop::usage(faults.join("\n"))) }
+}
+
+/// Where names belong.
+pub(crate) struct Scope {
+    /// The workspace in force.
+    pub(crate) workspace: Option<Workspace>,
+    environment: Option<Reference>,
+}
+
+impl Scope {
+    /// The workspace around, and the environment that was said; the workspace's if none was.
+    pub(crate) fn find(environment: Option<Reference>) -> Result<Self, Stop> {
+        let mut scope = Self { workspace: Workspace::find()?, environment: None };
+        let set = || scope.workspace.as_ref().and_then(|workspace| workspace.manifest.environment.clone());
+        scope.environment = environment.or_else(set).map(|name| scope.complete(&name));
+        Ok(scope)
+    }
+
+    /// Pulls what templates name. Without a name and a workspace nobody is asked.
+    ///
+    /// # Errors
+    /// The workspace is not trusted, no environment was said, or values are not to be had: all of them are told.
+    pub(crate) fn values(&self, session: &Session, templates: &[Placed<'_>]) -> Result<Values, Stop> {
+        let marks = || templates.iter().flat_map(|placed| placed.template.marks());
+        if self.workspace.is_none() && marks().next().is_none() {
+            return Ok(Values::default());
+        }
+        let mut client = session.connect()?;
+        if let Some(workspace) = &self.workspace {
+            workspace.require_trust(&mut client)?;
+        }
+        let Named { library, data, secrets } = self.sort(marks());
+        let groups = self.groups(&mut client, library, data)?;
+        pull(session, &mut client, &groups, &secrets).map_err(|stop| self.suggest(&mut client, &groups, stop))
+    }
+
+    fn home(&self) -> Option<&OrganizationName> {
+        self.workspace.as_ref().and_then(|workspace| workspace.manifest.organization.as_ref())
+    }
+
+    /// A name with the organization that it has around here.
+    fn complete(&self, name: &Reference) -> Reference {
+        let organization = name.organization.as_ref().or(self.home());
+        Reference { organization: organization.cloned(), name: name.name.clone() }
+    }
+
+    fn library(&self) -> Option<(&Elements, Option<&OrganizationName>)> {
+        let library = self.workspace.as_ref()?.manifest.library.as_ref()?;
+        Some((&library.elements, library.name.organization.as_ref()))
+    }
+
+    /// What marks name, each once, by what it is.
+    fn sort<'m>(&self, marks: impl Iterator<Item = &'m Mark>) -> Named {
+        let mut named = Named::default();
+        for mark in marks {
+            match &mark.subject {
+                Subject::Secret(name) => {
+                    named.secrets.insert(name.clone(), self.complete(name));
+                }
+                Subject::Element(name) => match self.library().and_then(|(elements, _)| elements.get(name)) {
+                    Some(definition) => {
+                        named.library.insert(name.clone(), definition.clone());
+                    }
+                    None => {
+                        named.data.insert(name.clone());
+                    }
+                },
+            }
+        }
+        named
+    }
+
+    /// What is resolved together: each organization's elements.
+    fn groups(
+        &self,
+        client: &mut Client,
+        library: Elements,
+        data: BTreeSet<Reference>,
+    ) -> Result<Vec<Group>, Stop> {
+        let mut by_organization: BTreeMap<Option<OrganizationName>, Elements> = BTreeMap::new();
+        if !library.is_empty() {
+            let organization = self.library().and_then(|(_, organization)| organization.cloned());
+            by_organization.insert(organization, library);
+        }
+        for name in data {
+            let full = self.complete(&name);
+            let elements = by_organization.entry(full.organization.clone()).or_default();
+            elements.insert(name, Definition::Uses(full));
+        }
+        by_organization
+            .into_iter()
+            .map(|(organization, elements)| {
+                let environment = self.environment_for(client, organization.as_ref())?;
+                Ok(Group { organization, environment, elements })
+            })
+            .collect()
+    }
+
+    /// The environment that was said, as the agent knows it.
+    pub(crate) fn shown(&self, client: &mut Client) -> Result<Environment, Stop> {
+        Ok(client.call(&EnvironmentShow { environment: self.said()?.clone() })?)
+    }
+
+    fn said(&self) -> Result<&Reference, Stop> {
+        self.environment.as_ref().ok_or_else(|| {
+            Stop::usage("no environment: neither -e nor a bursar.toml says one")
+                .hint("name one: -e NAME; see them: bursar environment list")
+        })
+    }
+
+    /// The environment in which an organization's elements are looked up.
+    pub(crate) fn environment_for(
+        &self,
+        client: &mut Client,
+        organization: Option<&OrganizationName>,
+    ) -> Result<Reference, Stop> {
+        let environment = self.said()?;
+        let own = environment.organization.as_ref();
+        let Some(organization) = organization.filter(|organization| Some(*organization) != own) else {
+            return Ok(environment.clone());
+        };
+        let listed = self.workspace.as_ref().and_then(|one| one.manifest.environments.get(organization));
+        if let Some(listed) = listed {
+            return Ok(listed.clone());
+        }
+        let said = self.shown(client)?;
+        if said.environment.organization == *organization {
+            return Ok(said.environment.into());
+        }
+        let stage = said.stage;
+        let mut same = client.call(&EnvironmentList { organization: Some(organization.clone()) })?;
+        same.retain(|one| one.stage == stage);
+        if let [only] = same.as_slice() {
+            return Ok(only.environment.clone().into());
+        }
+        let names: Vec<_> = same.iter().map(|one| one.environment.to_string()).collect();
+        let found = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+        let message = format!(
+            "{} is no environment of {organization}, which has of stage {stage}: {found}",
+            said.environment
+        );
+        Err(Stop::from(CallError::new(ErrorName::NotFound, message))
+            .hint(format!("say which is meant, in bursar.toml: [environments] {organization} = \"NAME\"")))
+    }
+
+    /// Names what was probably meant, where a name is nobody's.
+    fn suggest(&self, client: &mut Client, groups: &[Group], stop: Stop) -> Stop {
+        let Stop::Failed(error) = &stop else { return stop };
+        let bare = groups.iter().find(|group| group.organization.is_none());
+        if let (ErrorName::Invalid, Some(group), Some(organization)) =
+            (error.name, bare, self.environment.as_ref().and_then(|said| said.organization.as_ref()))
+        {
+            let name = group.elements.keys().next().map(ToString::to_string).unwrap_or_default();
+            return stop.hint(format!("name the organization in the template: %{organization}/{name}%"));
+        }
+        if error.name != ErrorName::Unresolved {
+            return stop;
+        }
+        let Ok(listed) = client.call(&ElementList { organization: None }) else { return stop };
+        let mut known: BTreeSet<String> = listed.iter().map(|one| one.element.to_string()).collect();
+        let home = listed.iter().filter(|one| Some(&one.element.organization) == self.home());
+        known.extend(home.map(|one| one.element.name.to_string()));
+        known.extend(
+            self.library().into_iter().flat_map(|(elements, _)| elements.keys().map(ToString::to_string)),
+        );
+        let known: Vec<&str> = known.iter().map(String::as_str).collect();
+        let wanted = groups.iter().flat_map(|group| group.elements.keys()).map(ToString::to_string);
+        let unknown = wanted.filter(|name| !known.contains(&name.as_str()));
+        let meant: Vec<_> = unknown.filter_map(|name| nearest(&name, &known)).collect();
+        if meant.is_empty() { stop } else { stop.hint(format!("did you mean: {}", meant.join(", "))) }
+    }
+}
+
+/// What templates name.
+#[derive(Default)]
+struct Named {
+    library: Elements,
+    data: BTreeSet<Reference>,
+    /// Secrets by the names that the templates have for them.
+    secrets: BTreeMap<Reference, Reference>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_faults_of_all_templates_are_told() {
+        let texts = [("a".to_owned(), "%x\n%y|z%"), ("b".to_owned(), "fine"), ("c".to_owned(), "%")];
+        let Err(Stop::Failed(error)) = parse(texts) else { panic!("they were read") };
+        let begin: Vec<_> = error
+            .message
+            .lines()
+            .map(|line| line.split(": ").take(2).collect::<Vec<_>>().join(": "))
+            .collect();
+        assert_eq!(begin, ["a: line 1, column 1", "a: line 2, column 1", "c: line 1, column 1"]);
+    }
+
+    #[test]
+    fn an_environment_belongs_to_the_organization_around() {
+        let scope = Scope { workspace: None, environment: Some("acme/staging".parse().unwrap()) };
+        let marks = parse([("t".to_owned(), "%a% %secret:x/y% %b:c% %acme/a% %a%")]).unwrap();
+        let named = scope.sort(marks[0].template.marks());
+        assert_eq!(named.data.iter().map(ToString::to_string).collect::<Vec<_>>(), ["a", "b", "acme/a"]);
+        assert_eq!(named.secrets.len(), 1);
+        assert!(named.library.is_empty());
+    }
+}

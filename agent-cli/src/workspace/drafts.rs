@@ -1,0 +1,379 @@
+//! Writes into a workspace, all or nothing as far as a file system lets: everything is written beside its place first,
+//! and put there by renames only once nothing can be lacking any more.
+//!
+//! A draft has a name that follows from its file's, so what a killed process left is found and removed by the next one.
+
+use super::tree::{MODE_BITS, Tree, no_plain_file, obstacle};
+use crate::stop::Stop;
+use rustix::fs::{
+    AtFlags, FileType, Mode, OFlags, fchmod, fsync, mkdirat, openat, renameat, statat, unlinkat,
+};
+use rustix::io::Errno;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::flag;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// How the name of a draft ends; no package may write a file of such a name.
+pub(super) const DRAFT_END: &str = ".bursar-draft";
+
+/// The permissions of a new directory, and of a new file without values; the umask takes from them.
+const OPEN: (Mode, Mode) = (Mode::from_raw_mode(0o755), Mode::from_raw_mode(0o644));
+
+/// The exit code of a command that a person interrupted, as shells have it.
+const INTERRUPTED: u8 = 130;
+
+const DRAFT: OFlags =
+    OFlags::WRONLY.union(OFlags::CREATE).union(OFlags::EXCL).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
+/// A file that is to be written.
+pub(super) struct NewFile<'a> {
+    pub(super) path: &'a str,
+    pub(super) content: &'a [u8],
+    /// Its permissions; without them it keeps those of the file in whose place it comes.
+    pub(super) mode: Option<u32>,
+}
+
+/// Whether somebody wants this to end. From its making on, the signals that would end it are only noted.
+#[derive(Default)]
+pub(super) struct Interrupt(Arc<AtomicBool>);
+
+impl Interrupt {
+    /// Begins to take the signals.
+    pub(super) fn take() -> Result<Self, Stop> {
+        let interrupt = Self::default();
+        for signal in [SIGINT, SIGTERM, SIGHUP] {
+            flag::register(signal, Arc::clone(&interrupt.0))
+                .map_err(|error| Stop::local(format!("signals cannot be taken: {}", error.kind())))?;
+        }
+        Ok(interrupt)
+    }
+
+    /// # Errors
+    /// A signal came.
+    pub(super) fn check(&self) -> Result<(), Stop> {
+        if self.0.load(Ordering::Relaxed) { Err(Stop::Ended(INTERRUPTED)) } else { Ok(()) }
+    }
+}
+
+/// Files that lie beside their places. Dropped, they are gone again, and the directories made for them too.
+pub(super) struct Drafts<'t> {
+    tree: &'t Tree,
+    /// Directories by path, the root's being empty.
+    directories: BTreeMap<String, Rc<OwnedFd>>,
+    /// Those that were made: where, and by which name.
+    made: Vec<(Rc<OwnedFd>, String)>,
+    waiting: Vec<Draft>,
+}
+
+struct Draft {
+    directory: Rc<OwnedFd>,
+    name: String,
+    path: String,
+}
+
+impl<'t> Drafts<'t> {
+    /// Writes all files beside their places, and onto the disk.
+    ///
+    /// # Errors
+    /// The system refuses, or a signal came; then nothing is left.
+    pub(super) fn write<'a>(
+        tree: &'t Tree,
+        files: impl IntoIterator<Item = NewFile<'a>>,
+        interrupt: &Interrupt,
+    ) -> Result<Self, Stop> {
+        let mut drafts = Self { tree, directories: BTreeMap::new(), made: Vec::new(), waiting: Vec::new() };
+        for file in files {
+            interrupt.check()?;
+            drafts.add(&file)?;
+        }
+        interrupt.check()?;
+        Ok(drafts)
+    }
+
+    fn add(&mut self, file: &NewFile<'_>) -> Result<(), Stop> {
+        let (parents, name) = split(file.path);
+        let directory = self.directory(parents)?;
+        let refused = |error: Errno| unwritable(file.path, error);
+        let draft = draft_name(name);
+        match unlinkat(&directory, &*draft, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(error) => return Err(unwritable(&in_directory(parents, &draft), error)),
+        }
+        let present = statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW).ok();
+        if present.is_some_and(|stat| FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile) {
+            return Err(no_plain_file(file.path));
+        }
+        let exact = file.mode.or(present.map(|stat| stat.st_mode & MODE_BITS)).map(Mode::from_raw_mode);
+        let opened = openat(&directory, &*draft, DRAFT, exact.unwrap_or(OPEN.1)).map_err(refused)?;
+        self.waiting.push(Draft { directory, name: name.to_owned(), path: file.path.to_owned() });
+        let mut opened = File::from(opened);
+        let written = opened.write_all(file.content).and_then(|()| {
+            if let Some(exact) = exact {
+                fchmod(&opened, exact)?;
+            }
+            opened.sync_all()
+        });
+        written.map_err(|error| Stop::unwritable(Path::new(file.path), &error))
+    }
+
+    /// Opens a directory, and makes what is missing of it.
+    fn directory(&mut self, path: &str) -> Result<Rc<OwnedFd>, Stop> {
+        if let Some(known) = self.directories.get(path) {
+            return Ok(Rc::clone(known));
+        }
+        let opened = match self.tree.directory(path)? {
+            Some(opened) => opened,
+            None => self.make(path)?,
+        };
+        let opened = Rc::new(opened);
+        self.directories.insert(path.to_owned(), Rc::clone(&opened));
+        Ok(opened)
+    }
+
+    fn make(&mut self, path: &str) -> Result<OwnedFd, Stop> {
+        let (parents, name) = split(path);
+        let parent = self.directory(parents)?;
+        match mkdirat(&*parent, name, OPEN.0) {
+            Ok(()) => self.made.push((Rc::clone(&parent), name.to_owned())),
+            Err(Errno::EXIST) => {}
+            Err(error) => return Err(unwritable(path, error)),
+        }
+        self.tree.directory(path)?.ok_or_else(|| obstacle(&*parent, name, path, Errno::NOENT))
+    }
+
+    /// Puts all files into their places, removes others, and waits for the disk. What cannot be put or removed is named
+    /// after everything else was; the rest is done then.
+    ///
+    /// # Errors
+    /// The system refuses some of it.
+    pub(super) fn commit<'a>(mut self, removals: impl IntoIterator<Item = &'a str>) -> Result<(), Stop> {
+        // the directories hold what was asked for from now on
+        self.made.clear();
+        let mut refused = None;
+        for draft in std::mem::take(&mut self.waiting) {
+            let Draft { directory, name, path } = &draft;
+            if let Err(error) = renameat(&**directory, draft_name(name), &**directory, name) {
+                refused.get_or_insert_with(|| unwritable(path, error));
+                // dropped with the others
+                self.waiting.push(draft);
+            }
+        }
+        for path in removals {
+            if let Err(stop) = self.remove(path) {
+                refused.get_or_insert(stop);
+            }
+        }
+        for (path, directory) in &self.directories {
+            if let Err(error) = fsync(&**directory) {
+                refused.get_or_insert_with(|| unwritable(if path.is_empty() { "." } else { path }, error));
+            }
+        }
+        refused.map_or(Ok(()), Err)
+    }
+
+    fn remove(&mut self, path: &str) -> Result<(), Stop> {
+        let (parents, name) = split(path);
+        let Some(directory) = self.tree.directory(parents)? else { return Ok(()) };
+        match unlinkat(&directory, name, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(error) => return Err(unwritable(path, error)),
+        }
+        self.directories.entry(parents.to_owned()).or_insert(Rc::new(directory));
+        self.clear(parents);
+        Ok(())
+    }
+
+    /// Removes a directory that has become empty, and so on upwards.
+    fn clear(&self, mut path: &str) {
+        while !path.is_empty() {
+            let (parents, name) = split(path);
+            let Ok(Some(parent)) = self.tree.directory(parents) else { return };
+            if unlinkat(&parent, name, AtFlags::REMOVEDIR).is_err() {
+                return;
+            }
+            path = parents;
+        }
+    }
+}
+
+impl Drop for Drafts<'_> {
+    fn drop(&mut self) {
+        for Draft { directory, name, .. } in &self.waiting {
+            let _ = unlinkat(&**directory, draft_name(name), AtFlags::empty());
+        }
+        for (parent, name) in self.made.iter().rev() {
+            // somebody else may have put something there by now; then it stays
+            let _ = unlinkat(&**parent, name, AtFlags::REMOVEDIR);
+        }
+    }
+}
+
+fn draft_name(name: &str) -> String {
+    format!(".{name}{DRAFT_END}")
+}
+
+/// The directory and the name of a path.
+fn split(path: &str) -> (&str, &str) {
+    path.rsplit_once('/').unwrap_or(("", path))
+}
+
+fn in_directory(directory: &str, name: &str) -> String {
+    if directory.is_empty() { name.to_owned() } else { format!("{directory}/{name}") }
+}
+
+fn unwritable(path: &str, error: Errno) -> Stop {
+    Stop::unwritable(Path::new(path), &io::Error::from(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    struct Home(tempfile::TempDir);
+
+    impl Home {
+        fn new() -> Self {
+            Self(tempfile::tempdir().unwrap())
+        }
+
+        fn path(&self, path: &str) -> std::path::PathBuf {
+            self.0.path().join(path)
+        }
+
+        fn tree(&self) -> Tree {
+            Tree::open(self.0.path()).unwrap()
+        }
+
+        /// Every path below, directories with a slash.
+        fn all(&self) -> Vec<String> {
+            fn walk(directory: &Path, prefix: &str, all: &mut Vec<String>) {
+                for entry in fs::read_dir(directory).unwrap() {
+                    let entry = entry.unwrap();
+                    let name = format!("{prefix}{}", entry.file_name().to_str().unwrap());
+                    if entry.file_type().unwrap().is_dir() {
+                        walk(&entry.path(), &format!("{name}/"), all);
+                        all.push(format!("{name}/"));
+                    } else {
+                        all.push(name);
+                    }
+                }
+            }
+            let mut all = Vec::new();
+            walk(self.0.path(), "", &mut all);
+            all.sort();
+            all
+        }
+
+        fn mode(&self, path: &str) -> u32 {
+            fs::metadata(self.path(path)).unwrap().permissions().mode() & 0o777
+        }
+    }
+
+    fn file<'a>(path: &'a str, content: &'a str) -> NewFile<'a> {
+        NewFile { path, content: content.as_bytes(), mode: Some(0o600) }
+    }
+
+    fn refused<T>(result: Result<T, Stop>) -> String {
+        match result {
+            Err(Stop::Failed(error)) => error.message,
+            _ => panic!("was not refused"),
+        }
+    }
+
+    #[test]
+    fn files_come_into_their_places_and_others_go() {
+        let home = Home::new();
+        fs::create_dir_all(home.path("old/er/deep")).unwrap();
+        for path in ["old/er/deep/x", "old/er/y", "old/z", "kept"] {
+            fs::write(home.path(path), "x").unwrap();
+        }
+        fs::set_permissions(home.path("kept"), fs::Permissions::from_mode(0o640)).unwrap();
+        let tree = home.tree();
+        let open = NewFile { path: "kept", content: b"new", mode: None };
+        let files = [file("a", "1"), file("deep/er/b", "2"), file("deep/c", "3"), open];
+        let drafts = Drafts::write(&tree, files, &Interrupt::default()).unwrap();
+        assert_eq!(fs::read(home.path("kept")).unwrap(), b"x");
+        assert_eq!(home.mode("deep/er/.b.bursar-draft"), 0o600);
+        drafts.commit(["old/er/deep/x", "old/er/y", "never/was"]).unwrap();
+        assert_eq!(home.all(), ["a", "deep/", "deep/c", "deep/er/", "deep/er/b", "kept", "old/", "old/z"]);
+        assert_eq!(fs::read(home.path("deep/er/b")).unwrap(), b"2");
+        assert_eq!((home.mode("a"), home.mode("kept")), (0o600, 0o640));
+    }
+
+    #[test]
+    fn what_is_not_committed_leaves_nothing() {
+        let home = Home::new();
+        fs::create_dir(home.path("was")).unwrap();
+        fs::write(home.path("a"), "old").unwrap();
+        let tree = home.tree();
+        let files = [file("a", "1"), file("was/b", "2"), file("deep/er/c", "3")];
+        drop(Drafts::write(&tree, files, &Interrupt::default()).unwrap());
+        assert_eq!(home.all(), ["a", "was/"]);
+        assert_eq!(fs::read(home.path("a")).unwrap(), b"old");
+    }
+
+    #[test]
+    fn a_refusal_in_the_middle_leaves_nothing() {
+        let home = Home::new();
+        fs::create_dir(home.path("d")).unwrap();
+        let tree = home.tree();
+        let files = || [file("a", "1"), file("x/b", "2"), file("d", "3")];
+        assert_eq!(refused(Drafts::write(&tree, files(), &Interrupt::default())), "d is no plain file");
+        assert_eq!(home.all(), ["d/"]);
+    }
+
+    #[test]
+    fn an_interrupt_leaves_nothing() {
+        let home = Home::new();
+        let tree = home.tree();
+        let interrupt = Interrupt::default();
+        let files = ["a", "b"].into_iter().map(|path| {
+            interrupt.0.store(path == "b", Ordering::Relaxed);
+            file(path, "x")
+        });
+        assert!(matches!(Drafts::write(&tree, files, &interrupt), Err(Stop::Ended(130))));
+        assert_eq!(home.all(), [""; 0]);
+    }
+
+    #[test]
+    fn drafts_that_were_left_are_replaced() {
+        let home = Home::new();
+        fs::write(home.path(".a.bursar-draft"), "left").unwrap();
+        fs::hard_link(home.path(".a.bursar-draft"), home.path("other")).unwrap();
+        let tree = home.tree();
+        Drafts::write(&tree, [file("a", "1")], &Interrupt::default()).unwrap().commit([]).unwrap();
+        assert_eq!(home.all(), ["a", "other"]);
+        assert_eq!(fs::read(home.path("other")).unwrap(), b"left");
+        fs::create_dir(home.path(".b.bursar-draft")).unwrap();
+        let said = refused(Drafts::write(&tree, [file("b", "1")], &Interrupt::default()));
+        assert!(said.starts_with("cannot write .b.bursar-draft: "), "{said}");
+    }
+
+    #[test]
+    fn nothing_is_written_through_a_symlink() {
+        let home = Home::new();
+        let outside = Home::new();
+        fs::write(outside.path("f"), "theirs").unwrap();
+        symlink(outside.0.path(), home.path("dir")).unwrap();
+        symlink(outside.path("f"), home.path("file")).unwrap();
+        symlink(outside.path("f"), home.path(".x.bursar-draft")).unwrap();
+        let tree = home.tree();
+        let write = |path| Drafts::write(&tree, [file(path, "ours")], &Interrupt::default());
+        assert!(refused(write("dir/f")).starts_with("dir is a symlink"));
+        assert!(refused(write("dir/new/f")).starts_with("dir is a symlink"));
+        assert_eq!(refused(write("file")), "file is no plain file");
+        write("x").unwrap().commit(["dir/f"]).unwrap_err();
+        assert_eq!(fs::read(outside.path("f")).unwrap(), b"theirs");
+        assert_eq!(outside.all(), ["f"]);
+        assert_eq!(fs::read(home.path("x")).unwrap(), b"ours");
+    }
+}

@@ -1,0 +1,290 @@
+//! `sync`, `add`, `status` and `build` as they go: what is read, what is asked, what is compared, in this order. Nothing
+//! is written before all of it is good.
+
+use super::Workspace;
+use super::edit::with_packages;
+use super::lock::{self, LOCK, Lock};
+use super::manifest::{MANIFEST, Manifest, complete};
+use super::packages::{Ask, Fetched, Place, gate_all, select};
+use super::plan::State;
+use super::update::{Allowed, Comparison, Done, Update};
+use super::versions::caret;
+use super::wanted::{Origin, WantedFile, render, told};
+use crate::session::Session;
+use crate::stop::Stop;
+use crate::values::library_values;
+use bursar_proto::call::EnvironmentShow;
+use bursar_proto::client::Client;
+use bursar_proto::error::{CallError, ErrorName};
+use bursar_proto::library::{Digest, FilePath, WorkspaceFile};
+use bursar_proto::name::{Qualified, Reference};
+use bursar_proto::reply::Resolved;
+use bursar_proto::semver::{Version, VersionReq};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// What was brought up to date.
+#[derive(Serialize)]
+pub(crate) struct Synced {
+    pub(crate) workspace: String,
+    pub(crate) environment: Qualified,
+    pub(crate) packages: Vec<Used>,
+    pub(crate) written: Vec<Written>,
+    pub(crate) removed: Vec<FilePath>,
+    /// Files that nothing wants any more and that somebody edited.
+    pub(crate) kept: Vec<FilePath>,
+}
+
+/// A package at its version.
+#[derive(Serialize)]
+pub(crate) struct Used {
+    pub(crate) package: Qualified,
+    pub(crate) version: Version,
+    pub(crate) digest: Digest,
+}
+
+/// A file, and where it comes from.
+#[derive(Serialize)]
+pub(crate) struct Written {
+    pub(crate) path: FilePath,
+    pub(crate) package: Qualified,
+    pub(crate) version: Option<Version>,
+}
+
+/// How a workspace stands.
+#[derive(Serialize)]
+pub(crate) struct Status {
+    pub(crate) workspace: String,
+    pub(crate) environment: Qualified,
+    pub(crate) packages: Vec<PackageStatus>,
+    /// Files that nothing wants any more.
+    pub(crate) leftovers: Vec<FileStatus>,
+    pub(crate) current: bool,
+}
+
+/// How a package stands.
+#[derive(Serialize)]
+pub(crate) struct PackageStatus {
+    pub(crate) package: Qualified,
+    pub(crate) version: Version,
+    pub(crate) digest: Digest,
+    /// What it is built for.
+    pub(crate) environment: Option<Qualified>,
+    /// The highest version that meets the requirement.
+    pub(crate) latest: Option<Version>,
+    pub(crate) elements: Vec<Resolved>,
+    pub(crate) files: Vec<FileStatus>,
+}
+
+/// How a file stands.
+#[derive(Serialize)]
+pub(crate) struct FileStatus {
+    pub(crate) path: FilePath,
+    pub(crate) state: State,
+}
+
+/// A package that is to be added.
+pub(crate) struct Wish {
+    pub(crate) package: Reference,
+    pub(crate) requirement: Option<VersionReq>,
+}
+
+/// Brings the whole workspace to what its files say; with `update` at the highest versions that meet them.
+pub(crate) fn sync(
+    session: &Session,
+    environment: Option<Reference>,
+    allowed: Allowed,
+    update: bool,
+) -> Result<Synced, Stop> {
+    let workspace = Workspace::hold(&session.printer)?;
+    let environment = workspace.environment(environment)?;
+    let lock = workspace.lock()?;
+    let mut client = session.connect()?;
+    let known = workspace.require_trust(&mut client)?;
+    let (fetched, place) = fetch(session, &mut client, &workspace, environment, &lock, update)?;
+    gate_all(&fetched)?;
+    let wanted = Ask { session, client: &mut client }.render(&fetched)?;
+    let comparison = Comparison::new(&workspace, &wanted, &known, of_packages)?;
+    let pins = fetched.iter().map(|one| one.chosen.pin()).collect();
+    let own = workspace.new_lock(&pins)?.into_iter().collect();
+    let environment = &place.home.environment;
+    let update = Update { session, workspace: &workspace, known: &known, environment, own, allowed };
+    let done = update.run(&mut client, &comparison)?;
+    synced(&workspace, environment, &fetched, &wanted, done)
+}
+
+/// Adds packages to `bursar.toml`, pins them, and builds them.
+pub(crate) fn add(
+    session: &Session,
+    wishes: Vec<Wish>,
+    environment: Option<Reference>,
+    allowed: Allowed,
+) -> Result<(Synced, Vec<(Qualified, VersionReq)>), Stop> {
+    let workspace = Workspace::hold(&session.printer)?;
+    let environment = workspace.environment(environment)?;
+    let mut lock = workspace.lock()?;
+    let mut client = session.connect()?;
+    let known = workspace.require_trust(&mut client)?;
+    let place = Place::ask(&mut client, environment, &workspace.manifest.environments)?;
+    let mut ask = Ask { session, client: &mut client };
+
+    let home = workspace.manifest.organization.as_ref();
+    let names: Vec<Reference> = wishes.iter().map(|wish| complete(wish.package.clone(), home)).collect();
+    let packages = ask.packages(&names)?;
+    let mut added = Vec::with_capacity(wishes.len());
+    for (wish, package) in wishes.into_iter().zip(&packages) {
+        let requirement = wish.requirement.or_else(|| caret(package)).ok_or_else(|| {
+            CallError::new(ErrorName::NotFound, format!("{} has no version", package.package))
+        })?;
+        added.push((package.package.clone(), requirement));
+    }
+    let requirements: Vec<&VersionReq> = added.iter().map(|(_, requirement)| requirement).collect();
+    let chosen = select(&packages, &requirements, &lock, true)?;
+    let fetched = ask.fetch(chosen, &place)?;
+    gate_all(&fetched)?;
+    let wanted = ask.render(&fetched)?;
+    let is_added =
+        |file: &WorkspaceFile| of_packages(file) && added.iter().any(|(name, _)| *name == file.package);
+    let comparison = Comparison::new(&workspace, &wanted, &known, is_added)?;
+
+    let text = with_packages(&workspace.text, home, &added)?;
+    Manifest::read(&text)?;
+    lock.extend(fetched.iter().map(|one| one.chosen.pin()));
+    let edited = (text != workspace.text).then_some((MANIFEST, text));
+    let own = workspace.new_lock(&lock)?.into_iter().chain(edited).collect();
+    let environment = &place.home.environment;
+    let update = Update { session, workspace: &workspace, known: &known, environment, own, allowed };
+    let done = update.run(&mut client, &comparison)?;
+    Ok((synced(&workspace, environment, &fetched, &wanted, done)?, added))
+}
+
+/// Compares a workspace with what its files say.
+pub(crate) fn status(session: &Session, environment: Option<Reference>) -> Result<Status, Stop> {
+    let workspace = Workspace::open()?;
+    let environment = workspace.environment(environment)?;
+    let lock = workspace.lock()?;
+    let mut client = session.connect()?;
+    let known = workspace.require_trust(&mut client)?;
+    let (fetched, place) = fetch(session, &mut client, &workspace, environment, &lock, false)?;
+    let wanted = Ask { session, client: &mut client }.render(&fetched)?;
+    let comparison = Comparison::new(&workspace, &wanted, &known, of_packages)?;
+    let pins = fetched.iter().map(|one| one.chosen.pin()).collect();
+    let plan = &comparison.plan;
+    let current =
+        plan.is_current() && fetched.iter().all(Fetched::is_good) && workspace.new_lock(&pins)?.is_none();
+    let stands = |(path, state): (&FilePath, &State)| FileStatus { path: path.clone(), state: *state };
+    let packages = fetched
+        .into_iter()
+        .map(|Fetched { chosen, content, resolution }| PackageStatus {
+            package: chosen.package,
+            version: chosen.version,
+            digest: chosen.digest,
+            environment: resolution.environment,
+            latest: chosen.latest,
+            elements: resolution.elements,
+            files: content
+                .files
+                .iter()
+                .filter_map(|file| plan.states.get_key_value(&file.path))
+                .map(stands)
+                .collect(),
+        })
+        .collect();
+    Ok(Status {
+        workspace: workspace.path()?,
+        environment: place.home.environment,
+        packages,
+        leftovers: plan.leftovers.iter().map(stands).collect(),
+        current,
+    })
+}
+
+/// Builds the workspace's own library.
+pub(crate) fn build(
+    session: &Session,
+    environment: Option<Reference>,
+    allowed: Allowed,
+) -> Result<Synced, Stop> {
+    let workspace = Workspace::hold(&session.printer)?;
+    let library = workspace.library()?;
+    let environment = workspace.environment(environment)?;
+    let content = workspace.content(library)?;
+    let mut client = session.connect()?;
+    let known = workspace.require_trust(&mut client)?;
+    let place = client.call(&EnvironmentShow { environment })?.environment;
+    let organization = library.name.organization.as_ref().unwrap_or(&place.organization);
+    let values =
+        library_values(session, &mut client, &content.elements, Some(organization), &place.clone().into())?;
+    let origin = Origin { package: library.name.clone().within(organization), version: None };
+    let mut faults = Vec::new();
+    let wanted = render(&origin, &content.files, Some(&values), &mut faults)?;
+    told(&faults)?;
+    let comparison = Comparison::new(&workspace, &wanted, &known, |file| !of_packages(file))?;
+    let update = Update {
+        session,
+        workspace: &workspace,
+        known: &known,
+        environment: &place,
+        own: Vec::new(),
+        allowed,
+    };
+    let done = update.run(&mut client, &comparison)?;
+    synced(&workspace, &place, &[], &wanted, done)
+}
+
+/// Whether a file came from a package; the others came from a build of the workspace's library.
+fn of_packages(file: &WorkspaceFile) -> bool {
+    file.version.is_some()
+}
+
+/// All packages of a workspace, at their versions.
+fn fetch<'w>(
+    session: &Session,
+    client: &mut Client,
+    workspace: &'w Workspace,
+    environment: Reference,
+    lock: &Lock,
+    update: bool,
+) -> Result<(Vec<Fetched>, Place<'w>), Stop> {
+    let place = Place::ask(client, environment, &workspace.manifest.environments)?;
+    let mut ask = Ask { session, client };
+    let packages = ask.packages(workspace.manifest.packages.keys())?;
+    let requirements: Vec<&VersionReq> = workspace.manifest.packages.values().collect();
+    let chosen = select(&packages, &requirements, lock, update)?;
+    Ok((ask.fetch(chosen, &place)?, place))
+}
+
+impl Workspace {
+    /// The text that `bursar.lock` should have, where it has another.
+    fn new_lock(&self, pins: &Lock) -> Result<Option<(&'static str, String)>, Stop> {
+        if self.lock()? == *pins { Ok(None) } else { Ok(Some((LOCK, lock::write(pins)))) }
+    }
+}
+
+fn synced(
+    workspace: &Workspace,
+    environment: &Qualified,
+    fetched: &[Fetched],
+    wanted: &[WantedFile],
+    done: Done,
+) -> Result<Synced, Stop> {
+    let origins: BTreeMap<&FilePath, &Origin> =
+        wanted.iter().map(|file| (&file.path, &file.origin)).collect();
+    let written = done.written.iter().filter_map(|path| {
+        let Origin { package, version } = origins.get(path)?;
+        Some(Written { path: path.clone(), package: package.clone(), version: version.clone() })
+    });
+    let used = |one: &Fetched| Used {
+        package: one.chosen.package.clone(),
+        version: one.chosen.version.clone(),
+        digest: one.chosen.digest.clone(),
+    };
+    Ok(Synced {
+        workspace: workspace.path()?,
+        environment: environment.clone(),
+        packages: fetched.iter().map(used).collect(),
+        written: written.collect(),
+        removed: done.removed,
+        kept: done.kept,
+    })
+}

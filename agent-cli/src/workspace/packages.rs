@@ -1,0 +1,295 @@
+//! From names of packages to rendered files: which versions, their content, their elements, their values. All of it over
+//! one connection, and nothing is written here.
+
+use super::lock::{Lock, Pin};
+use super::versions::{choose, highest, latest};
+use super::wanted::{Origin, WantedFile, check_paths, marks, render, told};
+use crate::progress::Progress;
+use crate::session::Session;
+use crate::stop::Stop;
+use crate::values::{Failures, Values, gate};
+use bursar_proto::call::{EnvironmentShow, Method, PackageFetch, PackageGet, PackageInfo, PackageResolve};
+use bursar_proto::client::Client;
+use bursar_proto::error::{CallError, ErrorName};
+use bursar_proto::kind::ElementState;
+use bursar_proto::library::Digest;
+use bursar_proto::name::{OrganizationName, Qualified, Reference};
+use bursar_proto::reply::{Environment, Package, PackageContent, Resolution};
+use bursar_proto::semver::{Version, VersionReq};
+use bursar_proto::template::Subject;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A package at the version that a workspace gets.
+pub(super) struct Chosen {
+    pub(super) package: Qualified,
+    pub(super) version: Version,
+    pub(super) digest: Digest,
+    /// The highest version that meets the requirement; none where the pin no longer has one beside it.
+    pub(super) latest: Option<Version>,
+}
+
+impl Chosen {
+    pub(super) fn origin(&self) -> Origin {
+        Origin { package: self.package.clone(), version: Some(self.version.clone()) }
+    }
+
+    pub(super) fn pin(&self) -> (Qualified, Pin) {
+        (self.package.clone(), Pin { version: self.version.clone(), digest: self.digest.clone() })
+    }
+}
+
+/// A package whose content is here and whose elements were looked at.
+pub(super) struct Fetched {
+    pub(super) chosen: Chosen,
+    pub(super) content: PackageContent,
+    pub(super) resolution: Resolution,
+}
+
+impl Fetched {
+    pub(super) fn is_good(&self) -> bool {
+        self.resolution.elements.iter().all(|one| one.state == ElementState::Good)
+    }
+}
+
+/// One run: who asks, and over which connection.
+pub(super) struct Ask<'a> {
+    pub(super) session: &'a Session,
+    pub(super) client: &'a mut Client,
+}
+
+impl Ask<'_> {
+    /// What there is of packages, in the order of `names`.
+    pub(super) fn packages<'n>(
+        &mut self,
+        names: impl IntoIterator<Item = &'n Reference>,
+    ) -> Result<Vec<Package>, Stop> {
+        let calls: Vec<_> = names.into_iter().map(|name| PackageInfo { package: name.clone() }).collect();
+        let packages = self.all("looking at packages", &calls)?;
+        let mut seen = BTreeSet::new();
+        match packages.iter().find(|one| !seen.insert(&one.package)) {
+            None => Ok(packages),
+            Some(twice) => {
+                let message = format!("{} is named twice, with and without its organization", twice.package);
+                Err(Stop::usage(message).hint("leave one of the two out of bursar.toml"))
+            }
+        }
+    }
+
+    /// The content of packages, and how their elements stand in the environments that `place` says.
+    ///
+    /// # Errors
+    /// A content is not the one that was listed, or files clash; elements that cannot be used are none.
+    pub(super) fn fetch(&mut self, chosen: Vec<Chosen>, place: &Place<'_>) -> Result<Vec<Fetched>, Stop> {
+        let calls: Vec<_> = chosen
+            .iter()
+            .map(|one| PackageFetch { package: one.package.clone().into(), version: one.version.clone() })
+            .collect();
+        let contents = self.all("fetching", &calls)?;
+        for (one, content) in chosen.iter().zip(&contents) {
+            if one.digest != content.digest {
+                let message = format!("{} came with another content than was listed", one.origin());
+                return Err(CallError::new(ErrorName::Conflict, message).into());
+            }
+        }
+        let mut files = Vec::new();
+        for (one, content) in chosen.iter().zip(&contents) {
+            files.extend(render(&one.origin(), &content.files, None, &mut Vec::new())?);
+        }
+        check_paths(&files, &[])?;
+        let resolves: Vec<_> = chosen.iter().map(|one| place.resolve(one)).collect();
+        let resolutions = self.all("resolving", &resolves)?;
+        let fetched = chosen.into_iter().zip(contents).zip(resolutions);
+        Ok(fetched.map(|((chosen, content), resolution)| Fetched { chosen, content, resolution }).collect())
+    }
+
+    /// The files of packages with their values; of packages whose elements cannot all be used, without them.
+    ///
+    /// # Errors
+    /// All faults of all templates; or values that are not to be had after all.
+    pub(super) fn render(&mut self, fetched: &[Fetched]) -> Result<Vec<WantedFile>, Stop> {
+        let mut faults = Vec::new();
+        let mut gets = Vec::new();
+        for (at, one) in fetched.iter().enumerate().filter(|(_, one)| one.is_good()) {
+            match used(one) {
+                Ok(elements) => {
+                    let environment = one.environment()?;
+                    gets.extend(elements.into_iter().map(|element| (at, one.get(environment, element))));
+                }
+                Err(all) => faults.extend(all),
+            }
+        }
+        told(&faults)?;
+        let (places, gets): (Vec<usize>, Vec<PackageGet>) = gets.into_iter().unzip();
+        let progress = Progress::start(&self.session.printer, "pulling");
+        let artifacts = self.client.call_all(&gets, |done| progress.step(done, gets.len()))?;
+        drop(progress);
+        let mut failures = Failures::default();
+        let mut values: BTreeMap<usize, Values> = BTreeMap::new();
+        for ((at, get), artifact) in places.iter().zip(gets).zip(artifacts) {
+            if let Some(artifact) = failures.sift(artifact) {
+                values.entry(*at).or_default().insert(Subject::Element(get.element), artifact);
+            }
+        }
+        failures.end()?;
+        let mut wanted = Vec::new();
+        for (at, one) in fetched.iter().enumerate() {
+            let values = one.is_good().then(|| values.remove(&at).unwrap_or_default());
+            wanted.extend(render(&one.chosen.origin(), &one.content.files, values.as_ref(), &mut faults)?);
+        }
+        told(&faults)?;
+        Ok(wanted)
+    }
+
+    /// Makes calls of which each must succeed.
+    fn all<M: Method>(&mut self, what: &'static str, calls: &[M]) -> Result<Vec<M::Reply>, Stop> {
+        let progress = Progress::start(&self.session.printer, what);
+        let replies = self.client.call_all(calls, |done| progress.step(done, calls.len()))?;
+        Ok(replies.into_iter().collect::<Result<_, _>>()?)
+    }
+}
+
+/// Which versions a workspace gets of packages; `update` leaves the pins out.
+///
+/// # Errors
+/// See [`choose`].
+pub(super) fn select(
+    packages: &[Package],
+    requirements: &[&VersionReq],
+    lock: &Lock,
+    update: bool,
+) -> Result<Vec<Chosen>, Stop> {
+    let one = |(package, requirement): (&Package, &&VersionReq)| {
+        let pin = lock.get(&package.package);
+        let version = if update { highest(package, requirement) } else { choose(package, requirement, pin) }?;
+        Ok(Chosen {
+            package: package.package.clone(),
+            version: version.version.clone(),
+            digest: version.digest.clone(),
+            latest: latest(package, requirement).map(|latest| latest.version.clone()),
+        })
+    };
+    packages.iter().zip(requirements).map(one).collect()
+}
+
+/// All that cannot be used, of all packages, as one error.
+pub(super) fn gate_all(fetched: &[Fetched]) -> Result<(), Stop> {
+    gate(fetched.iter().flat_map(|one| &one.resolution.elements))
+}
+
+/// Where a workspace builds.
+pub(super) struct Place<'a> {
+    pub(super) home: Environment,
+    pub(super) others: &'a BTreeMap<OrganizationName, Reference>,
+}
+
+impl<'a> Place<'a> {
+    pub(super) fn ask(
+        client: &mut Client,
+        environment: Reference,
+        others: &'a BTreeMap<OrganizationName, Reference>,
+    ) -> Result<Self, Stop> {
+        Ok(Self { home: client.call(&EnvironmentShow { environment })?, others })
+    }
+
+    /// In the workspace's environment; in other organizations in the one that is said for them, else in that of the same
+    /// stage.
+    fn resolve(&self, chosen: &Chosen) -> PackageResolve {
+        let organization = &chosen.package.organization;
+        let home = &self.home.environment;
+        let environment = if *organization == home.organization {
+            Some(home.clone().into())
+        } else {
+            self.others.get(organization).cloned()
+        };
+        let stage = environment.is_none().then_some(self.home.stage);
+        PackageResolve {
+            package: chosen.package.clone().into(),
+            version: chosen.version.clone(),
+            environment,
+            stage,
+        }
+    }
+}
+
+impl Fetched {
+    fn environment(&self) -> Result<&Qualified, Stop> {
+        self.resolution.environment.as_ref().ok_or_else(|| {
+            let stage = self.resolution.stage;
+            Stop::local(format!("{} was resolved for no environment of stage {stage}", self.chosen.origin()))
+        })
+    }
+
+    fn get(&self, environment: &Qualified, element: Reference) -> PackageGet {
+        PackageGet {
+            package: self.chosen.package.clone().into(),
+            version: self.chosen.version.clone(),
+            environment: environment.clone().into(),
+            element,
+            min_validity: None,
+        }
+    }
+}
+
+/// The elements of a package that its templates name, each once.
+fn used(fetched: &Fetched) -> Result<BTreeSet<Reference>, Vec<String>> {
+    let marks = marks(&fetched.chosen.origin(), &fetched.content.files)?;
+    let named = marks.into_iter().filter_map(|mark| match mark.subject {
+        Subject::Element(name) => Some(name),
+        // rendering tells that there is none
+        Subject::Secret(_) => None,
+    });
+    Ok(named.filter(|name| fetched.content.elements.contains_key(name)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chosen(package: &str) -> Chosen {
+        Chosen {
+            package: package.parse().unwrap(),
+            version: "1.0.0".parse().unwrap(),
+            digest: "ab".repeat(32).parse().unwrap(),
+            latest: None,
+        }
+    }
+
+    #[test]
+    fn a_package_is_built_for_the_environment_of_its_organization() {
+        let others = BTreeMap::from([("beta".parse().unwrap(), "beta/stage-2".parse().unwrap())]);
+        let home = serde_json::json!({
+            "environment": "acme/staging", "stage": "staging", "created_at": "2026-11-21T06:00:00Z", "secrets": 0
+        });
+        let place = Place { home: serde_json::from_value(home).unwrap(), others: &others };
+        for (package, environment, stage) in [
+            ("acme/x", Some("acme/staging"), false),
+            ("beta/x", Some("beta/stage-2"), false),
+            ("gamma/x", None, true),
+        ] {
+            let resolve = place.resolve(&chosen(package));
+            assert_eq!(resolve.environment.map(|one| one.to_string()).as_deref(), environment);
+            assert_eq!(resolve.stage.is_some(), stage);
+        }
+    }
+
+    #[test]
+    fn only_elements_that_templates_name_are_pulled() {
+        let content = serde_json::json!({
+            "package": "acme/x", "version": "1.0.0", "digest": "ab".repeat(32),
+            "elements": { "a": "acme/a", "b": "acme/b" },
+            "files": [
+                { "path": "f", "mode": "0600", "template": "%a% %a|json% %secret:acme/x% %nowhere%" },
+                { "path": "g", "mode": "0600", "template": "%a%" }
+            ]
+        });
+        let resolution =
+            serde_json::json!({ "environment": "acme/staging", "stage": "staging", "elements": [] });
+        let fetched = Fetched {
+            chosen: chosen("acme/x"),
+            content: serde_json::from_value(content).unwrap(),
+            resolution: serde_json::from_value(resolution).unwrap(),
+        };
+        let names: Vec<String> = used(&fetched).unwrap().iter().map(ToString::to_string).collect();
+        assert_eq!(names, ["a"]);
+    }
+}

@@ -1,0 +1,249 @@
+//! Brings files to what they should be: compare, ask git, write, and tell the agent, in an order in which no file with
+//! a value is ever unknown to it.
+
+use super::Workspace;
+use super::drafts::{Drafts, Interrupt, NewFile};
+use super::git::refuse_tracked;
+use super::manifest::MANIFEST;
+use super::plan::Plan;
+use super::tree::{Found, sha256};
+use super::wanted::{WantedFile, check_paths};
+use crate::session::Session;
+use crate::stop::Stop;
+use bursar_proto::call::WorkspaceRecord;
+use bursar_proto::client::Client;
+use bursar_proto::error::{CallError, ErrorName};
+use bursar_proto::frame::REQUEST_MAX;
+use bursar_proto::library::{FilePath, WorkspaceFile};
+use bursar_proto::name::Qualified;
+use bursar_proto::reply;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// How long the agent may take to note what is written, while nobody can interrupt us.
+const RECORD_LIMIT: Duration = Duration::from_secs(30);
+
+/// What the envelope of a request adds to its parameters, in bytes, rounded up.
+const ENVELOPE: usize = 200;
+
+/// What a person allows.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Allowed {
+    /// Files that somebody edited are written over.
+    pub(crate) force: bool,
+    /// Values may lie where git tracks them.
+    pub(crate) allow_tracked: bool,
+}
+
+/// What files should be, beside what they are.
+pub(super) struct Comparison<'a> {
+    wanted: &'a [WantedFile],
+    /// What the agent knows of files that are not looked at.
+    others: Vec<&'a WorkspaceFile>,
+    /// What it knows of the others.
+    recorded: BTreeMap<&'a FilePath, &'a WorkspaceFile>,
+    found: BTreeMap<FilePath, Found>,
+    pub(super) plan: Plan,
+}
+
+impl<'a> Comparison<'a> {
+    /// Looks at the files that are wanted, and at those that `is_ours` says were written before for the same reason.
+    ///
+    /// # Errors
+    /// Files clash, or something is in a place that cannot be read.
+    pub(super) fn new(
+        workspace: &Workspace,
+        wanted: &'a [WantedFile],
+        known: &'a reply::Workspace,
+        is_ours: impl Fn(&WorkspaceFile) -> bool,
+    ) -> Result<Self, Stop> {
+        let (ours, others): (Vec<&WorkspaceFile>, Vec<_>) =
+            known.files.iter().partition(|file| is_ours(file));
+        // what others wrote counts as long as it is there
+        let mut standing = Vec::with_capacity(others.len());
+        for other in others {
+            if workspace.tree.found(&other.path)?.is_some() {
+                standing.push(other);
+            }
+        }
+        check_paths(wanted, &standing)?;
+        let recorded: BTreeMap<_, _> = ours.into_iter().map(|file| (&file.path, file)).collect();
+        let mut found = BTreeMap::new();
+        for path in wanted.iter().map(|file| &file.path).chain(recorded.keys().copied()) {
+            if let Some(one) = workspace.tree.found(path)? {
+                found.insert(path.clone(), one);
+            }
+        }
+        let targets = wanted.iter().map(|file| (file.path.clone(), file.target())).collect();
+        let digests = recorded.iter().map(|(path, file)| ((*path).clone(), file.digests.clone())).collect();
+        let plan = Plan::new(&targets, &digests, &found);
+        Ok(Self { wanted, others: standing, recorded, found, plan })
+    }
+
+    /// What the agent should know once all is written.
+    fn end(&self, force: bool) -> Vec<WorkspaceFile> {
+        let wanted = self.wanted.iter().map(WantedFile::record);
+        let kept =
+            self.plan.kept(force).filter_map(|path| self.recorded.get(path)).map(|file| (*file).clone());
+        sorted(wanted.chain(kept).chain(self.others.iter().map(|file| (*file).clone())))
+    }
+
+    /// The same while files may be the old ones or the new ones.
+    fn between(&self, force: bool) -> Vec<WorkspaceFile> {
+        let end = self.end(force);
+        let mut between: BTreeMap<FilePath, WorkspaceFile> =
+            end.into_iter().map(|file| (file.path.clone(), file)).collect();
+        for (path, old) in &self.recorded {
+            let lies = self.found.get(*path).and_then(|found| found.digest.as_ref());
+            let Some(lies) = lies.filter(|digest| old.digests.contains(digest)) else { continue };
+            let file = between
+                .entry((*path).clone())
+                .or_insert_with(|| WorkspaceFile { digests: Vec::new(), ..(*old).clone() });
+            if !file.digests.contains(lies) {
+                file.digests.push(lies.clone());
+            }
+            let secrets = old.secrets.iter().filter(|secret| !file.secrets.contains(secret)).cloned();
+            file.secrets.extend(secrets.collect::<Vec<_>>());
+        }
+        between.into_values().collect()
+    }
+}
+
+fn sorted(files: impl Iterator<Item = WorkspaceFile>) -> Vec<WorkspaceFile> {
+    let by_path: BTreeMap<FilePath, WorkspaceFile> = files.map(|file| (file.path.clone(), file)).collect();
+    by_path.into_values().collect()
+}
+
+/// What was done.
+#[derive(Debug, Default)]
+pub(super) struct Done {
+    pub(super) written: Vec<FilePath>,
+    pub(super) removed: Vec<FilePath>,
+    pub(super) kept: Vec<FilePath>,
+}
+
+/// What an update needs beside the comparison.
+pub(super) struct Update<'a> {
+    pub(super) session: &'a Session,
+    pub(super) workspace: &'a Workspace,
+    pub(super) known: &'a reply::Workspace,
+    pub(super) environment: &'a Qualified,
+    /// New texts of `bursar.toml` and `bursar.lock`.
+    pub(super) own: Vec<(&'static str, String)>,
+    pub(super) allowed: Allowed,
+}
+
+impl Update<'_> {
+    /// Brings the files to what they should be.
+    ///
+    /// # Errors
+    /// Git would track values, somebody edited a file, or the system refuses; then nothing has changed. Or the agent
+    /// cannot be told at the end; the next run tells it.
+    pub(super) fn run(&self, client: &mut Client, comparison: &Comparison<'_>) -> Result<Done, Stop> {
+        let Allowed { force, allow_tracked } = self.allowed;
+        let plan = &comparison.plan;
+        let writes: Vec<&WantedFile> = {
+            let paths: BTreeSet<&FilePath> = plan.writes().collect();
+            comparison.wanted.iter().filter(|file| paths.contains(&file.path)).collect()
+        };
+        let removals: Vec<&FilePath> = plan.removals(force).collect();
+        if !allow_tracked {
+            let with_values = writes.iter().filter(|file| file.has_values);
+            refuse_tracked(&self.workspace.root, with_values.map(|file| &file.path))?;
+        }
+        if !force {
+            refuse_edited(plan)?;
+        }
+        let end = self.record(comparison.end(force), true)?;
+        check_size(&end)?;
+        client
+            .set_timeout(Some(RECORD_LIMIT))
+            .map_err(|error| Stop::local(format!("no time limit: {}", error.kind())))?;
+        if !(writes.is_empty() && removals.is_empty() && self.own.is_empty()) {
+            self.write(client, comparison, &writes, &removals)?;
+            client.call(&end)?;
+        } else if end.files != self.known.files || self.known.environment.as_ref() != Some(self.environment) {
+            client.call(&end)?;
+        }
+        Ok(Done {
+            written: writes.iter().map(|file| file.path.clone()).collect(),
+            removed: removals.into_iter().cloned().collect(),
+            kept: plan.kept(force).cloned().collect(),
+        })
+    }
+
+    /// Drafts, a note to the agent, renames: a signal counts until these begin.
+    fn write(
+        &self,
+        client: &mut Client,
+        comparison: &Comparison<'_>,
+        writes: &[&WantedFile],
+        removals: &[&FilePath],
+    ) -> Result<(), Stop> {
+        let between = self.record(comparison.between(self.allowed.force), false)?;
+        check_size(&between)?;
+        let interrupt = Interrupt::take()?;
+        let drafts = drafts(self.workspace, writes, &self.own, &interrupt).and_then(|drafts| {
+            client.call(&between)?;
+            interrupt.check()?;
+            Ok(drafts)
+        });
+        let drafts = drafts.inspect_err(|stop| {
+            if matches!(stop, Stop::Ended(_)) {
+                self.session.printer.note("interrupted: nothing was changed");
+            }
+        })?;
+        drafts.commit(removals.iter().map(|path| path.as_str()))
+    }
+
+    /// What the agent is told; at the end also that our own edit of `bursar.toml` is trusted as it was before.
+    fn record(&self, files: Vec<WorkspaceFile>, at_end: bool) -> Result<WorkspaceRecord, Stop> {
+        let edited = self.own.iter().find(|(name, _)| *name == MANIFEST && at_end);
+        Ok(WorkspaceRecord {
+            workspace: self.workspace.path()?,
+            environment: self.environment.clone().into(),
+            files,
+            trusted: edited.map(|(_, text)| sha256(text.as_bytes())).transpose()?,
+        })
+    }
+}
+
+fn drafts<'t>(
+    workspace: &'t Workspace,
+    writes: &[&WantedFile],
+    own: &[(&'static str, String)],
+    interrupt: &Interrupt,
+) -> Result<Drafts<'t>, Stop> {
+    let files = writes.iter().filter_map(|file| {
+        let (text, _) = file.content.as_ref()?;
+        Some(NewFile { path: file.path.as_str(), content: text.as_bytes(), mode: Some(file.mode.bits()) })
+    });
+    // last, so that they never speak of files that are not there
+    let own = own.iter().map(|(path, text)| NewFile { path, content: text.as_bytes(), mode: None });
+    Drafts::write(&workspace.tree, files.chain(own), interrupt)
+}
+
+fn refuse_edited(plan: &Plan) -> Result<(), Stop> {
+    let edited: Vec<String> = plan.edited().map(ToString::to_string).collect();
+    if edited.is_empty() {
+        return Ok(());
+    }
+    let message = format!("somebody else wrote or edited: {}", edited.join(", "));
+    Err(Stop::from(CallError::new(ErrorName::Conflict, message))
+        .hint("move it away, or write over it: --force"))
+}
+
+fn check_size(record: &WorkspaceRecord) -> Result<(), Stop> {
+    let size = serde_json::to_vec(record).map_or(usize::MAX, |json| json.len()) + ENVELOPE;
+    if size <= REQUEST_MAX {
+        return Ok(());
+    }
+    let (size, most) = (size / 1024, REQUEST_MAX / 1024);
+    Err(Stop::usage(format!(
+        "what the agent has to note of these files takes {size} KiB, and {most} KiB is the most"
+    ))
+    .hint("use fewer packages in one workspace"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,84 @@
+//! A directory in which `bursar` is run: a workspace, or what becomes one.
+
+use crate::cli::{Run, command};
+use crate::home::Home;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A directory below a home.
+#[derive(Debug)]
+pub struct Workspace<'h> {
+    home: &'h Home,
+    root: PathBuf,
+}
+
+impl<'h> Workspace<'h> {
+    /// An empty directory of this name.
+    pub fn empty(home: &'h Home, name: &str) -> Self {
+        let root = home.path().join(name);
+        fs::create_dir_all(&root).expect("a directory in the home");
+        Self { home, root }
+    }
+
+    /// One with this `bursar.toml`, trusted.
+    pub fn with(home: &'h Home, name: &str, manifest: &str) -> Self {
+        let workspace = Self::empty(home, name);
+        workspace.write("bursar.toml", manifest);
+        workspace.run(&["workspace", "trust"]).ok();
+        workspace
+    }
+
+    /// The directory.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The path of a file in it.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.root.join(name)
+    }
+
+    /// Writes a file, and the directories that it needs.
+    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().expect("a file lies in a directory")).expect("directories");
+        fs::write(path, content).expect("a file in the workspace");
+    }
+
+    /// Reads a file.
+    #[track_caller]
+    pub fn read(&self, name: &str) -> String {
+        let read = fs::read_to_string(self.path(name));
+        read.unwrap_or_else(|error| panic!("{name}: {error}"))
+    }
+
+    /// Whether there is anything of that name, a link that leads nowhere too.
+    pub fn has(&self, name: &str) -> bool {
+        self.path(name).symlink_metadata().is_ok()
+    }
+
+    /// The names of all files below it, sorted.
+    pub fn files(&self) -> Vec<String> {
+        let mut files = Vec::new();
+        let mut directories = vec![self.root.clone()];
+        while let Some(directory) = directories.pop() {
+            for entry in fs::read_dir(directory).expect("a directory").map(|entry| entry.expect("an entry")) {
+                match entry.file_type().expect("a type").is_dir() {
+                    true => directories.push(entry.path()),
+                    false => files.push(entry.path()),
+                }
+            }
+        }
+        let relative = |path: PathBuf| path.strip_prefix(&self.root).expect("below").display().to_string();
+        let mut files: Vec<_> = files.into_iter().map(relative).collect();
+        files.sort();
+        files
+    }
+
+    /// Runs `bursar` in it to its end.
+    pub fn run(&self, arguments: &[&str]) -> Run {
+        let mut bursar = command(self.home, arguments);
+        bursar.current_dir(&self.root);
+        Run::finish(bursar.spawn().expect("bursar starts"), None)
+    }
+}
