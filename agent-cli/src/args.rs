@@ -69,29 +69,27 @@ pub(crate) enum Command {
     #[command(after_help = "Examples:\n  bursar check -e staging\n  bursar check --stage all --json")]
     Check(live::Check),
     /// Print a template with its values
-    #[command(
-        after_help = "Examples:\n  bursar render npmrc.tmpl -e acme/development --output .npmrc\n  \
+    #[command(after_help = "Examples:\n  bursar render npmrc.tmpl -e acme/development --output .npmrc\n  \
                       bursar render -\n\nA template names a data element, %acme/api-token%, a field of one, \
                       %acme/crm:username%, or a secret, %secret:acme/npm%; %acme/crm:password|base64% is filtered, and \
-                      %% is a percent sign. Filters: base64, json, url, xml."
-    )]
+                      %% is a percent sign. Filters: base64, json, url, xml.")]
     Render(live::Render),
     /// Run a command with live values
-    #[command(
-        after_help = "Examples:\n  bursar exec -- npm publish\n  \
+    #[command(after_help = "Examples:\n  bursar exec -- npm publish\n  \
                       bursar exec -e staging --set NPM_TOKEN=%acme/npm-token% -- npm publish\n  \
                       bursar exec --file KUBECONFIG=%acme/kubeconfig% --mask -- kubectl get pods\n\nThe command takes \
                       the place of bursar: its terminal, its signals and its exit code are its own. Exit codes beside: \
                       125 if bursar fails before it, 126 if it cannot be run, 127 if there is no such command. With \
                       --mask it runs below bursar, which passes its signals and its exit code on, and ends when its \
-                      output ends."
-    )]
+                      output ends.")]
     Exec(live::Exec),
     /// Write the files of this workspace's own library, with their values
     #[command(after_help = "Example:\n  bursar build -e staging")]
     Build(package::Build),
     /// Add packages to this workspace, and write their files
-    #[command(after_help = "Examples:\n  bursar add -p acme/site\n  bursar add -p acme/site@1.2 -p acme/base")]
+    #[command(
+        after_help = "Examples:\n  bursar add -p acme/site\n  bursar add -p acme/site@1.2 -p acme/base"
+    )]
     Add(package::Add),
     /// Bring this workspace to what its bursar.toml and bursar.lock say
     #[command(after_help = "Examples:\n  bursar sync\n  bursar sync -e production --update")]

@@ -20,6 +20,7 @@
 //! | `harden` | no core file |
 //! | `live` | what the names in a person's own templates stand for |
 //! | `exec` | a command with live values |
+//! | `signals` | which signals are heeded |
 //! | `stop` | why a command ends early |
 //! | `workspace` | the directory with a `bursar.toml`: what it says, and what lies in it |
 //! | `commands` | one file for each noun |
@@ -37,6 +38,7 @@ mod origin;
 mod output;
 mod progress;
 mod session;
+mod signals;
 mod stop;
 mod surroundings;
 mod usage;

@@ -185,7 +185,7 @@ impl Scope {
         let Some(organization) = organization.filter(|organization| Some(*organization) != own) else {
             return Ok(environment.clone());
         };
-        let listed = self.workspace.as_ref().and_then(|one| one.manifest.environments.get(organization));
+        let listed = self.workspace.as_ref().and_then(|one| one.others(environment).get(organization));
         if let Some(listed) = listed {
             return Ok(listed.clone());
         }

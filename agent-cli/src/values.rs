@@ -156,7 +156,7 @@ fn resolve(
         .filter_map(|resolution| failures.sift(resolution))
         .flat_map(|resolution| resolution.elements)
         .collect();
-    failures.gate(&resolved);
+    failures.gate(resolved.iter().map(|one| (None, one)));
     Ok(resolved)
 }
 
@@ -192,11 +192,13 @@ fn get_all(
     Ok(client.call_all(gets, |done| progress.step(done, gets.len()))?)
 }
 
-/// Lets through only what can be used, all of it.
+/// Lets through only what can be used, all of it; an element may be a package's.
 ///
 /// # Errors
 /// [`ErrorName::Unresolved`] with everything that cannot, a line each.
-pub(crate) fn gate<'a>(resolved: impl IntoIterator<Item = &'a Resolved>) -> Result<(), Stop> {
+pub(crate) fn gate<'a>(
+    resolved: impl IntoIterator<Item = (Option<&'a Qualified>, &'a Resolved)>,
+) -> Result<(), Stop> {
     let mut failures = Failures::default();
     failures.gate(resolved);
     failures.end()
@@ -212,11 +214,12 @@ impl Failures {
         result.map_err(|error| self.0.push(error)).ok()
     }
 
-    fn gate<'a>(&mut self, resolved: impl IntoIterator<Item = &'a Resolved>) {
-        let bad = resolved.into_iter().filter(|one| one.state != ElementState::Good);
-        self.0.extend(bad.map(|one| {
+    fn gate<'a>(&mut self, resolved: impl IntoIterator<Item = (Option<&'a Qualified>, &'a Resolved)>) {
+        let bad = resolved.into_iter().filter(|(_, one)| one.state != ElementState::Good);
+        self.0.extend(bad.map(|(package, one)| {
             let problem = one.problem.clone();
             let problem = problem.unwrap_or_else(|| format!("{} is {}", one.element, one.state));
+            let problem = package.map_or_else(|| problem.clone(), |package| format!("{package}: {problem}"));
             let hint = one.hint.clone().unwrap_or_else(|| "see them all: bursar check".to_owned());
             CallError::new(ErrorName::Unresolved, problem).hint(hint)
         }));
@@ -306,14 +309,21 @@ mod tests {
     #[test]
     fn the_gate_tells_all_that_cannot_be_used() {
         let good = resolved("a", "good", None, None);
-        assert!(gate([&good]).is_ok());
+        assert!(gate([(None, &good)]).is_ok());
         let empty = resolved("b", "empty", Some("b: its slot staging is empty"), None);
         let dead = resolved("c", "expired", Some("c: acme/c is expired"), Some("bursar secret retry acme/c"));
-        let Err(Stop::Failed(error)) = gate([&good, &empty]) else { panic!("it opened") };
+        let Err(Stop::Failed(error)) = gate([(None, &good), (None, &empty)]) else { panic!("it opened") };
         assert_eq!(error.message, "b: its slot staging is empty");
         assert_eq!((error.name.exit_code(), error.hint.unwrap().as_str()), (7, "see them all: bursar check"));
-        let Err(Stop::Failed(error)) = gate([&dead, &good, &empty]) else { panic!("it opened") };
-        assert_eq!(error.message, "2 problems:\n  c: acme/c is expired\n  b: its slot staging is empty");
+        let Err(Stop::Failed(error)) =
+            gate([(Some(&"acme/site".parse().unwrap()), &dead), (None, &good), (None, &empty)])
+        else {
+            panic!("it opened")
+        };
+        assert_eq!(
+            error.message,
+            "2 problems:\n  acme/site: c: acme/c is expired\n  b: its slot staging is empty"
+        );
         assert_eq!(error.hint.unwrap(), "bursar secret retry acme/c");
     }
 

@@ -37,11 +37,12 @@ use bursar_proto::call::WorkspaceShow;
 use bursar_proto::client::Client;
 use bursar_proto::error::{CallError, ErrorName};
 use bursar_proto::library::Digest;
-use bursar_proto::name::Reference;
+use bursar_proto::name::{OrganizationName, Reference};
 use bursar_proto::reply;
 use drafts::{Drafts, Interrupt, NewFile};
 use lock::{LOCK, Lock};
 use manifest::{MANIFEST, Manifest, complete};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use tree::{Tree, sha256};
 
@@ -146,6 +147,14 @@ impl Workspace {
         })
     }
 
+    /// What `[environments]` says for other organizations. It goes with the workspace's own environment: another one may
+    /// be of another stage, and stages do not mix.
+    pub(crate) fn others(&self, environment: &Reference) -> &BTreeMap<OrganizationName, Reference> {
+        static NONE: BTreeMap<OrganizationName, Reference> = BTreeMap::new();
+        let is_another = self.manifest.environment.as_ref().is_some_and(|own| own != environment);
+        if is_another { &NONE } else { &self.manifest.environments }
+    }
+
     /// What the agent knows of it.
     pub(crate) fn known(&self, client: &mut Client) -> Result<reply::Workspace, Stop> {
         Ok(client.call(&WorkspaceShow { workspace: self.path()? })?)
@@ -200,4 +209,73 @@ pub(crate) fn here() -> Result<PathBuf, Stop> {
 /// The path is no UTF-8.
 pub(crate) fn path_text(path: &Path) -> Result<String, Stop> {
     path.to_str().map(str::to_owned).ok_or_else(|| Stop::usage("the path of a workspace must be utf-8"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn home() -> (tempfile::TempDir, PathBuf) {
+        let home = tempfile::tempdir().unwrap();
+        let root = home.path().canonicalize().unwrap();
+        (home, root)
+    }
+
+    fn refused(result: Result<Workspace, Stop>) -> (u8, String) {
+        match result {
+            Err(Stop::Failed(error)) => (error.name.exit_code(), error.message),
+            _ => panic!("was not refused"),
+        }
+    }
+
+    #[test]
+    fn a_workspace_is_made_once() {
+        let (_home, root) = home();
+        let made = Workspace::create(&root, "organization = 'acme'\n").unwrap();
+        assert_eq!(made.digest, sha256(b"organization = 'acme'\n").unwrap());
+        let (code, said) = refused(Workspace::create(&root, ""));
+        assert!(code == 10 && said.ends_with("bursar.toml is there already"), "{said}");
+        assert_eq!(Workspace::at(&root).unwrap().digest, made.digest);
+    }
+
+    #[test]
+    fn what_is_no_manifest_is_refused_by_size_text_and_kind() {
+        let (_home, root) = home();
+        let with = |bytes: &[u8]| {
+            fs::write(root.join(MANIFEST), bytes).unwrap();
+            Workspace::at(&root)
+        };
+        assert!(with(&vec![b'\n'; MANIFEST_MAX]).is_ok());
+        assert_eq!(refused(with(&vec![b'\n'; MANIFEST_MAX + 1])), (2, "bursar.toml: over 256 KiB".into()));
+        assert_eq!(refused(with(b"\x7fELF\0\0")).0, 2);
+        assert_eq!(refused(with(b"a = '\xff'")), (2, "bursar.toml, line 1: no utf-8 text".into()));
+        fs::remove_file(root.join(MANIFEST)).unwrap();
+        fs::create_dir(root.join(MANIFEST)).unwrap();
+        assert_eq!(refused(Workspace::at(&root)), (2, "bursar.toml is no plain file".into()));
+    }
+
+    #[test]
+    fn an_environment_is_said_or_set() {
+        let (_home, root) = home();
+        let workspace = Workspace::create(&root, "organization = 'acme'\n").unwrap();
+        let said = |text: &str| workspace.environment(Some(text.parse().unwrap())).unwrap().to_string();
+        assert_eq!((said("staging"), said("beta/x")), ("acme/staging".to_owned(), "beta/x".to_owned()));
+        assert!(workspace.environment(None).is_err());
+        fs::write(root.join(MANIFEST), "environment = 'a/stg'\n[environments]\nbeta = 's'").unwrap();
+        let workspace = Workspace::at(&root).unwrap();
+        let others = |said: &str| workspace.others(&said.parse().unwrap()).len();
+        assert_eq!((others("a/stg"), others("a/prod")), (1, 0));
+        fs::write(root.join(MANIFEST), "environment = 'x'").unwrap();
+        assert_eq!(Workspace::at(&root).unwrap().environment(None).unwrap().to_string(), "x");
+    }
+
+    #[test]
+    fn without_a_lock_nothing_is_pinned() {
+        let (_home, root) = home();
+        let workspace = Workspace::create(&root, "").unwrap();
+        assert!(workspace.lock().unwrap().is_empty());
+        fs::write(root.join(LOCK), "x").unwrap();
+        assert!(workspace.lock().is_err());
+    }
 }

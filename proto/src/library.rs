@@ -28,6 +28,9 @@ pub const WORKSPACE_PATH_MAX: usize = 1_024;
 /// The files by which a workspace is steered; no package writes one.
 pub const OWN_FILES: [&str; 2] = ["bursar.toml", "bursar.lock"];
 
+/// How the names of files end that Bursar writes on the way; no package writes one.
+pub const DRAFT_END: &str = ".bursar-draft";
+
 /// One thing for each stage, or none.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Slots<T> {
@@ -196,7 +199,9 @@ pub enum BadPath {
     #[error("the path leaves the workspace, or is not plain: no leading slash, no . or .. and no empty part")]
     Leaves,
     /// What git or Bursar itself would read.
-    #[error("the path is one by which git or bursar is steered: no .git, bursar.toml or bursar.lock")]
+    #[error(
+        "the path is git's or bursar's own: no .git, no bursar.toml or bursar.lock, and no part ends in {DRAFT_END}"
+    )]
     Steers,
 }
 
@@ -209,7 +214,7 @@ impl FromStr for FilePath {
         if text.split('/').any(|part| matches!(part, "" | "." | "..")) {
             return Err(BadPath::Leaves);
         }
-        let steers = |part: &str| part.eq_ignore_ascii_case(".git");
+        let steers = |part: &str| part.eq_ignore_ascii_case(".git") || part.ends_with(DRAFT_END);
         let own = OWN_FILES.iter().any(|own| text.eq_ignore_ascii_case(own));
         if own || text.split('/').any(steers) {
             return Err(BadPath::Steers);
@@ -362,7 +367,9 @@ mod tests {
         for path in ["/etc/x", "../x", "a/../b", "a//b", "a/", ".", "./a"] {
             assert_eq!(path.parse::<FilePath>(), Err(BadPath::Leaves), "{path}");
         }
-        for path in [".git/hooks/post-commit", "a/.GIT/config", "bursar.toml", "Bursar.lock"] {
+        for path in
+            [".git/hooks/post-commit", "a/.GIT/config", "bursar.toml", "Bursar.lock", ".x.bursar-draft"]
+        {
             assert_eq!(path.parse::<FilePath>(), Err(BadPath::Steers), "{path}");
         }
         assert_eq!("a\nb".parse::<FilePath>(), Err(BadPath::Text));

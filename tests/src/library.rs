@@ -69,3 +69,9 @@ pub fn file(path: &str, template: &str) -> Value {
 pub fn site(version: &str, elements: Value, files: Value) -> Value {
     json!({ "package": "acme/site", "version": version, "elements": elements, "files": files })
 }
+
+/// Publishes a version of any package; answers its digest.
+pub fn publish(home: &Home, package: &str, version: &str, elements: Value, files: Value) -> String {
+    let params = json!({ "package": package, "version": version, "elements": elements, "files": files });
+    home.ok("package.publish", params)["digest"].as_str().expect("a digest").to_owned()
+}

@@ -90,7 +90,8 @@ impl Talk {
     /// Starts it on a terminal of [`WINDOW`], in a session of its own. `setsid` of util-linux gives it that, and becomes
     /// the command.
     pub fn on_terminal(command: &Command) -> Self {
-        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).expect("a terminal");
+        let master =
+            openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).expect("a terminal");
         grantpt(&master).expect("our own terminal");
         unlockpt(&master).expect("our own terminal");
         let (ws_row, ws_col) = WINDOW;
@@ -140,7 +141,9 @@ impl Talk {
     #[track_caller]
     pub fn ended(&mut self) -> ExitStatus {
         let ended = within(PATIENCE, || self.child.try_wait().expect("our own child"));
-        ended.unwrap_or_else(|| panic!("did not end; it said {:?}, {:?}", self.out.so_far(), self.err.so_far()))
+        ended.unwrap_or_else(|| {
+            panic!("did not end; it said {:?}, {:?}", self.out.so_far(), self.err.so_far())
+        })
     }
 }
 

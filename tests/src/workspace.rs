@@ -2,8 +2,24 @@
 
 use crate::cli::{Run, command};
 use crate::home::Home;
+use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// What a file was at a moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stamp {
+    /// Its content.
+    pub content: Vec<u8>,
+    /// Its permissions.
+    pub mode: u32,
+    /// Its inode.
+    pub inode: u64,
+    /// When it was last changed, its attributes too.
+    pub changed: (i64, i64),
+}
 
 /// A directory below a home.
 #[derive(Debug)]
@@ -75,10 +91,38 @@ impl<'h> Workspace<'h> {
         files
     }
 
-    /// Runs `bursar` in it to its end.
-    pub fn run(&self, arguments: &[&str]) -> Run {
+    /// What [`files`](Self::files) are: content, permissions, inode and the time of the last change.
+    pub fn stamps(&self) -> BTreeMap<String, Stamp> {
+        let stamp = |name: String| {
+            let path = self.path(&name);
+            let found = path.symlink_metadata().expect("a file that is there");
+            let content = if found.is_file() { fs::read(&path).expect("a file") } else { Vec::new() };
+            let changed = (found.ctime(), found.ctime_nsec());
+            (name, Stamp { content, mode: found.mode() & 0o7777, inode: found.ino(), changed })
+        };
+        self.files().into_iter().map(stamp).collect()
+    }
+
+    /// `bursar` in it, not started yet.
+    pub fn command(&self, arguments: &[&str]) -> Command {
         let mut bursar = command(self.home, arguments);
         bursar.current_dir(&self.root);
-        Run::finish(bursar.spawn().expect("bursar starts"), None)
+        bursar
+    }
+
+    /// Runs `bursar` in it to its end.
+    pub fn run(&self, arguments: &[&str]) -> Run {
+        Run::finish(self.command(arguments).spawn().expect("bursar starts"), None)
+    }
+
+    /// Runs `bursar --json` in it to its end, which must be this exit code with this error; answers message and hint.
+    #[track_caller]
+    pub fn refused(&self, code: i32, name: &str, arguments: &[&str]) -> String {
+        let run = self.run(&[&["--json"], arguments].concat());
+        assert_eq!((run.code, run.out.as_str()), (code, ""), "{arguments:?}: {run:?}");
+        let error = run.json_error();
+        assert_eq!(error["code"], name, "{arguments:?}: {error}");
+        let text = |member: &str| error[member].as_str().unwrap_or_default().to_owned();
+        format!("{}\nhint: {}", text("message"), text("hint"))
     }
 }

@@ -41,9 +41,7 @@ mode = "0600"
 fn acme(home: &Home, authlib: &Issuer, oidc: &Issuer) {
     home.ok("organization.create", json!({ "organization": "acme" }));
     home.ok("environment.create", json!({ "environment": "acme/staging", "stage": "staging" }));
-    let grant = |issuer: &Issuer, client: &str| {
-        json!({ "client_id": client, "client_secret": issuer.client_secret, "token_url": issuer.token_url(LIFETIME) })
-    };
+    let grant = |issuer: &Issuer, client: &str| json!({ "client_id": client, "client_secret": issuer.client_secret, "token_url": issuer.token_url(LIFETIME) });
     let assertion = || {
         json!({ "iss": "robot", "aud": authlib.audience(), "sub": "robot@example.test", "ttl": 60, "alg": "RS256",
             "token_url": authlib.token_url(LIFETIME), "private_key": known().pkcs8 })

@@ -43,7 +43,8 @@ pub(crate) fn run(session: &Session) -> Result<(), Stop> {
     let status = client.call(&AgentStatus {})?;
     let key_file = open_vault(session, &mut client, status.vault)?;
     let (secret, secret_created) = first_secret(&mut client)?;
-    let artifact = client.call(&ArtifactGet { secret: secret.clone().into(), min_validity: None, environment: None })?;
+    let artifact =
+        client.call(&ArtifactGet { secret: secret.clone().into(), min_validity: None, environment: None })?;
     let length = artifact.value.as_ref().map_or(0, |value| value.expose().len());
     let vault_created = status.vault == VaultState::Absent;
     let done = Done { socket: status.socket, started, vault_created, key_file, secret, secret_created };

@@ -4,7 +4,9 @@
 //! A draft has a name that follows from its file's, so what a killed process left is found and removed by the next one.
 
 use super::tree::{MODE_BITS, Tree, no_plain_file, obstacle};
+use crate::signals::heeded;
 use crate::stop::Stop;
+use bursar_proto::library::DRAFT_END;
 use rustix::fs::{
     AtFlags, FileType, Mode, OFlags, fchmod, fsync, mkdirat, openat, renameat, statat, unlinkat,
 };
@@ -19,9 +21,6 @@ use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-
-/// How the name of a draft ends; no package may write a file of such a name.
-pub(super) const DRAFT_END: &str = ".bursar-draft";
 
 /// The permissions of a new directory, and of a new file without values; the umask takes from them.
 const OPEN: (Mode, Mode) = (Mode::from_raw_mode(0o755), Mode::from_raw_mode(0o644));
@@ -48,7 +47,7 @@ impl Interrupt {
     /// Begins to take the signals.
     pub(super) fn take() -> Result<Self, Stop> {
         let interrupt = Self::default();
-        for signal in [SIGINT, SIGTERM, SIGHUP] {
+        for signal in heeded(&[SIGINT, SIGTERM, SIGHUP]) {
             flag::register(signal, Arc::clone(&interrupt.0))
                 .map_err(|error| Stop::local(format!("signals cannot be taken: {}", error.kind())))?;
         }
@@ -59,6 +58,15 @@ impl Interrupt {
     /// A signal came.
     pub(super) fn check(&self) -> Result<(), Stop> {
         if self.0.load(Ordering::Relaxed) { Err(Stop::Ended(INTERRUPTED)) } else { Ok(()) }
+    }
+}
+
+/// Removes the drafts that a killed process left of these files: they may hold values.
+pub(super) fn sweep<'a>(tree: &Tree, paths: impl IntoIterator<Item = &'a str>) {
+    for (parents, name) in paths.into_iter().map(split) {
+        if let Ok(Some(directory)) = tree.directory(parents) {
+            let _ = unlinkat(&directory, draft_name(name), AtFlags::empty());
+        }
     }
 }
 
@@ -104,7 +112,11 @@ impl<'t> Drafts<'t> {
         let draft = draft_name(name);
         match unlinkat(&directory, &*draft, AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => {}
-            Err(error) => return Err(unwritable(&in_directory(parents, &draft), error)),
+            // what was left there is no draft of ours
+            Err(error) if statat(&directory, &*draft, AtFlags::SYMLINK_NOFOLLOW).is_ok() => {
+                return Err(unwritable(&in_directory(parents, &draft), error));
+            }
+            Err(error) => return Err(refused(error)),
         }
         let present = statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW).ok();
         if present.is_some_and(|stat| FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile) {
@@ -356,6 +368,17 @@ mod tests {
         fs::create_dir(home.path(".b.bursar-draft")).unwrap();
         let said = refused(Drafts::write(&tree, [file("b", "1")], &Interrupt::default()));
         assert!(said.starts_with("cannot write .b.bursar-draft: "), "{said}");
+    }
+
+    #[test]
+    fn drafts_that_were_left_are_swept() {
+        let home = Home::new();
+        fs::create_dir(home.path("d")).unwrap();
+        for path in [".a.bursar-draft", "d/.b.bursar-draft", ".c.bursar-draft"] {
+            fs::write(home.path(path), "left").unwrap();
+        }
+        sweep(&home.tree(), ["a", "d/b", "none/x"]);
+        assert_eq!(home.all(), [".c.bursar-draft", "d/"]);
     }
 
     #[test]

@@ -125,7 +125,7 @@ pub(crate) fn add(
     let mut lock = workspace.lock()?;
     let mut client = session.connect()?;
     let known = workspace.require_trust(&mut client)?;
-    let place = Place::ask(&mut client, environment, &workspace.manifest.environments)?;
+    let place = Place::ask(&mut client, environment, &workspace)?;
     let mut ask = Ask { session, client: &mut client };
 
     let home = workspace.manifest.organization.as_ref();
@@ -246,7 +246,7 @@ fn fetch<'w>(
     lock: &Lock,
     update: bool,
 ) -> Result<(Vec<Fetched>, Place<'w>), Stop> {
-    let place = Place::ask(client, environment, &workspace.manifest.environments)?;
+    let place = Place::ask(client, environment, workspace)?;
     let mut ask = Ask { session, client };
     let packages = ask.packages(workspace.manifest.packages.keys())?;
     let requirements: Vec<&VersionReq> = workspace.manifest.packages.values().collect();

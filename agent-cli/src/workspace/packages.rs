@@ -1,6 +1,7 @@
 //! From names of packages to rendered files: which versions, their content, their elements, their values. All of it over
 //! one connection, and nothing is written here.
 
+use super::Workspace;
 use super::lock::{Lock, Pin};
 use super::versions::{choose, highest, latest};
 use super::wanted::{Origin, WantedFile, check_paths, marks, render, told};
@@ -24,7 +25,7 @@ pub(super) struct Chosen {
     pub(super) package: Qualified,
     pub(super) version: Version,
     pub(super) digest: Digest,
-    /// The highest version that meets the requirement; none where the pin no longer has one beside it.
+    /// The highest version that meets the requirement.
     pub(super) latest: Option<Version>,
 }
 
@@ -173,7 +174,10 @@ pub(super) fn select(
 
 /// All that cannot be used, of all packages, as one error.
 pub(super) fn gate_all(fetched: &[Fetched]) -> Result<(), Stop> {
-    gate(fetched.iter().flat_map(|one| &one.resolution.elements))
+    gate(fetched.iter().flat_map(|one| {
+        let package = &one.chosen.package;
+        one.resolution.elements.iter().map(move |resolved| (Some(package), resolved))
+    }))
 }
 
 /// Where a workspace builds.
@@ -186,8 +190,9 @@ impl<'a> Place<'a> {
     pub(super) fn ask(
         client: &mut Client,
         environment: Reference,
-        others: &'a BTreeMap<OrganizationName, Reference>,
+        workspace: &'a Workspace,
     ) -> Result<Self, Stop> {
+        let others = workspace.others(&environment);
         Ok(Self { home: client.call(&EnvironmentShow { environment })?, others })
     }
 

@@ -2,7 +2,7 @@
 //! a value is ever unknown to it.
 
 use super::Workspace;
-use super::drafts::{Drafts, Interrupt, NewFile};
+use super::drafts::{Drafts, Interrupt, NewFile, sweep};
 use super::git::refuse_tracked;
 use super::manifest::MANIFEST;
 use super::plan::Plan;
@@ -80,6 +80,49 @@ impl<'a> Comparison<'a> {
         Ok(Self { wanted, others: standing, recorded, found, plan })
     }
 
+    /// The files that were looked at.
+    fn paths(&self) -> impl Iterator<Item = &FilePath> {
+        self.wanted.iter().map(|file| &file.path).chain(self.recorded.keys().copied())
+    }
+
+    /// # Errors
+    /// Files would be written over that somebody else wrote; all are named.
+    fn refuse_edited(&self) -> Result<(), Stop> {
+        let reason = |path: &FilePath| {
+            let what = if self.recorded.contains_key(path) {
+                "was edited"
+            } else {
+                "is there already, and not by bursar"
+            };
+            format!("{path} {what}")
+        };
+        let reasons: Vec<String> = self.plan.edited().map(reason).collect();
+        if reasons.is_empty() {
+            return Ok(());
+        }
+        Err(Stop::from(CallError::new(ErrorName::Conflict, reasons.join("; ")))
+            .hint("move it away, or write over it: --force"))
+    }
+
+    /// Makes sure that files are still the ones that were compared, right before they are replaced.
+    ///
+    /// # Errors
+    /// Somebody wrote to one meanwhile.
+    fn still_holds<'p>(
+        &self,
+        workspace: &Workspace,
+        paths: impl Iterator<Item = &'p FilePath>,
+    ) -> Result<(), Stop> {
+        for path in paths {
+            if workspace.tree.found(path)?.as_ref() != self.found.get(path) {
+                let message = format!("{path} was changed by somebody else just now");
+                return Err(Stop::from(CallError::new(ErrorName::Conflict, message))
+                    .hint("look at it, then try again"));
+            }
+        }
+        Ok(())
+    }
+
     /// What the agent should know once all is written.
     fn end(&self, force: bool) -> Vec<WorkspaceFile> {
         let wanted = self.wanted.iter().map(WantedFile::record);
@@ -142,6 +185,7 @@ impl Update<'_> {
     pub(super) fn run(&self, client: &mut Client, comparison: &Comparison<'_>) -> Result<Done, Stop> {
         let Allowed { force, allow_tracked } = self.allowed;
         let plan = &comparison.plan;
+        sweep(&self.workspace.tree, comparison.paths().map(FilePath::as_str));
         let writes: Vec<&WantedFile> = {
             let paths: BTreeSet<&FilePath> = plan.writes().collect();
             comparison.wanted.iter().filter(|file| paths.contains(&file.path)).collect()
@@ -152,7 +196,7 @@ impl Update<'_> {
             refuse_tracked(&self.workspace.root, with_values.map(|file| &file.path))?;
         }
         if !force {
-            refuse_edited(plan)?;
+            comparison.refuse_edited()?;
         }
         let end = self.record(comparison.end(force), true)?;
         check_size(&end)?;
@@ -183,12 +227,23 @@ impl Update<'_> {
         let between = self.record(comparison.between(self.allowed.force), false)?;
         check_size(&between)?;
         let interrupt = Interrupt::take()?;
+        // first the agent: no file with a value, and no draft of one, is ever unknown to it
+        client.call(&between)?;
         let drafts = drafts(self.workspace, writes, &self.own, &interrupt).and_then(|drafts| {
-            client.call(&between)?;
+            comparison.still_holds(
+                self.workspace,
+                writes.iter().map(|file| &file.path).chain(removals.iter().copied()),
+            )?;
             interrupt.check()?;
             Ok(drafts)
         });
         let drafts = drafts.inspect_err(|stop| {
+            // nothing was written, which the agent may know again; if it cannot be told, the next run tells it
+            if let Ok(mut before) = self.record(self.known.files.clone(), false) {
+                before.environment =
+                    self.known.environment.as_ref().unwrap_or(self.environment).clone().into();
+                let _ = client.call(&before);
+            }
             if matches!(stop, Stop::Ended(_)) {
                 self.session.printer.note("interrupted: nothing was changed");
             }
@@ -221,16 +276,6 @@ fn drafts<'t>(
     // last, so that they never speak of files that are not there
     let own = own.iter().map(|(path, text)| NewFile { path, content: text.as_bytes(), mode: None });
     Drafts::write(&workspace.tree, files.chain(own), interrupt)
-}
-
-fn refuse_edited(plan: &Plan) -> Result<(), Stop> {
-    let edited: Vec<String> = plan.edited().map(ToString::to_string).collect();
-    if edited.is_empty() {
-        return Ok(());
-    }
-    let message = format!("somebody else wrote or edited: {}", edited.join(", "));
-    Err(Stop::from(CallError::new(ErrorName::Conflict, message))
-        .hint("move it away, or write over it: --force"))
 }
 
 fn check_size(record: &WorkspaceRecord) -> Result<(), Stop> {

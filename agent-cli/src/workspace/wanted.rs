@@ -1,6 +1,5 @@
 //! Files as they should be: templates with their values, in memory. A text that holds values is wiped on drop.
 
-use super::drafts::DRAFT_END;
 use super::plan::Target;
 use super::tree::sha256;
 use crate::stop::Stop;
@@ -159,11 +158,6 @@ pub(super) fn check_paths(wanted: &[WantedFile], others: &[&WorkspaceFile]) -> R
     // a directory comes before what is in it, though not always right before
     all.sort_unstable();
     for (at, (path, origin)) in all.iter().enumerate() {
-        if path.parts().any(|part| part.ends_with(DRAFT_END)) {
-            return Err(Stop::usage(format!(
-                "{origin} writes {path}: names that end in {DRAFT_END} are bursar's own"
-            )));
-        }
         let clash = all[at + 1..].iter().find(|(other, _)| path.clashes_with(other));
         if let Some((other, other_origin)) = clash {
             let what = if path == other {
@@ -264,13 +258,6 @@ mod tests {
         let files = [file("x", ""), file("x-y", ""), file("x/y", "")];
         let wanted = render(&origin("acme/site"), &files, Some(&values()), &mut Vec::new()).unwrap();
         assert!(check_paths(&wanted, &[]).is_err());
-    }
-
-    #[test]
-    fn the_name_of_a_draft_is_nobodys() {
-        let wanted = |path| render(&origin("a/b"), &[file(path, "")], None, &mut Vec::new()).unwrap();
-        assert!(refused(check_paths(&wanted(".x.bursar-draft"), &[])).1.contains("bursar's own"));
-        assert!(check_paths(&wanted("bursar-draft"), &[]).is_ok());
     }
 
     #[test]

@@ -57,7 +57,8 @@ pub(crate) fn run() {
     }
     jobs.push(exec(&agent, &workspaces[0]));
     machine::free();
-    let remarks = ["one connection, requests pipelined; linear where each further element costs the same".to_owned()];
+    let remarks =
+        ["one connection, requests pipelined; linear where each further element costs the same".to_owned()];
     print("library: elements, and a command with a value", &jobs, &remarks);
 }
 

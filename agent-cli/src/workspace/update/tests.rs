@@ -109,10 +109,12 @@ fn what_somebody_edited_is_refused_and_named() {
     let home = Home::new();
     home.put("a", "mine");
     home.put("b", "mine too");
-    let (wanted, known) = (wanted(&[("a", "x"), ("b", "y"), ("c", "z")]), known(Vec::new()));
+    let known = known(vec![record("a", Some("1.0.0"), &["old"], "acme/s")]);
+    let wanted = wanted(&[("a", "x"), ("b", "y"), ("c", "z")]);
     let comparison = Comparison::new(&home.workspace, &wanted, &known, |_| true).unwrap();
-    let Err(Stop::Failed(error)) = refuse_edited(&comparison.plan) else { panic!("it was not refused") };
-    assert_eq!((error.name.exit_code(), error.message.as_str()), (10, "somebody else wrote or edited: a, b"));
+    let Err(Stop::Failed(error)) = comparison.refuse_edited() else { panic!("it was not refused") };
+    let message = "a was edited; b is there already, and not by bursar";
+    assert_eq!((error.name.exit_code(), error.message.as_str()), (10, message));
 }
 
 #[test]
