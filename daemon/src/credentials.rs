@@ -15,7 +15,7 @@ pub(crate) use artifact::Artifact;
 pub(crate) use certificate::Certificate;
 pub(crate) use field::{Plain, Seconds, Texts, host_name, is_loopback};
 pub(crate) use fixed::{ApiKey, BearerToken, ClientCredentials, KeyValue, SimpleHttp, Token};
-pub(crate) use key::private_key_der;
+pub(crate) use key::{normal_form, private_key_der};
 pub(crate) use oauth2::{ClientAuth, ClientCredentialsGrant, Jwt};
 
 use bursar_proto::fields::{Fields, Invalid};

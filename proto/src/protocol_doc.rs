@@ -403,6 +403,7 @@ fn every_limit_has_its_number() {
         format!("| path of a workspace | {} bytes |", library::WORKSPACE_PATH_MAX),
         format!("| template | {} bytes |", template::TEMPLATE_MAX),
         format!("| mark in a template, between its percent signs | {} bytes |", template::MARK_MAX),
+        format!("| filters of a mark | {} |", template::FILTERS_MAX),
         format!("| text that a template may become | {} bytes |", template::RENDERED_MAX),
     ];
     let mut faults = Faults::default();

@@ -31,6 +31,9 @@ pub const RENDERED_MAX: usize = 4 * 1024 * 1024;
 /// How many faults of one template are told: more do not help whoever mends it.
 pub const FAULTS_MAX: usize = 20;
 
+/// How many filters a mark has at the most: each may make a text several times as long.
+pub const FILTERS_MAX: usize = 3;
+
 /// The longest name of a field, in bytes.
 const FIELD_MAX: usize = 100;
 
@@ -220,7 +223,10 @@ fn read_mark(body: &str, place: Place) -> Result<Mark, Cow<'static, str>> {
         return Err(format!("after : stands the name of a field, 1 to {FIELD_MAX} bytes").into());
     }
     let filters = parts.map(str::parse).collect::<Result<_, _>>();
-    let filters = filters.map_err(|error| Cow::from(format!("after | stands a filter; {error}")))?;
+    let filters: Vec<_> = filters.map_err(|error| Cow::from(format!("after | stands a filter; {error}")))?;
+    if filters.len() > FILTERS_MAX {
+        return Err(format!("a mark has at most {FILTERS_MAX} filters").into());
+    }
     let subject = if secret { Subject::Secret(name) } else { Subject::Element(name) };
     Ok(Mark { subject, field: field.map(str::to_owned), filters, place })
 }
@@ -353,6 +359,10 @@ mod tests {
         let template = Template::parse("%a%%a%").unwrap();
         let refused = template.render(|_| Ok(&value)).unwrap_err();
         assert!(refused[0].reason.contains("over 4 MiB"), "{refused:?}");
+        let filters = |count| format!("%a{}%", "|json".repeat(count));
+        assert!(Template::parse(&filters(FILTERS_MAX)).is_ok());
+        let refused = Template::parse(&filters(FILTERS_MAX + 1)).unwrap_err();
+        assert_eq!(refused[0].reason, "a mark has at most 3 filters");
         let mark = format!("%{}%", "a".repeat(MARK_MAX + 1));
         assert_eq!(Template::parse(&mark).unwrap_err()[0].reason, SHAPE);
     }

@@ -243,8 +243,8 @@ fn what_is_no_template_is_refused_unread() {
     assert!(faults(&home.cli(&["--json", "render", "."]), 2, "invalid")[0].starts_with("cannot read .: "));
     let long = "%acme/odd:text%".repeat(8_000);
     assert_eq!(render(&home, &[], &long).ok().out.len(), 8_000 * ODD.len());
-    home.create(json!({ "secret": "acme/long", "type": "key-value", "credentials": { "entries": { "l": "x".repeat(60_000) } } }));
-    let told = faults(&render(&home, &["--json"], &"%secret:acme/long:l%\n".repeat(100)), 2, "invalid");
+    home.create(json!({ "secret": "acme/long", "type": "key-value", "credentials": { "entries": { "l": "x".repeat(40_000) } } }));
+    let told = faults(&render(&home, &["--json"], &"%secret:acme/long:l%\n".repeat(120)), 2, "invalid");
     assert!(told[0].contains("over 4 MiB"), "{told:?}");
 }
 

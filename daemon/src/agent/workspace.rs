@@ -59,6 +59,7 @@ impl Agent {
             let secret = |name: &Qualified| secret_id(unlocked, name);
             call.files.into_iter().map(|file| noted(file, secret)).collect::<Result<Vec<_>, _>>()?
         };
+        let files = by_path(files)?;
         self.change_workspace(&call.workspace, |catalog, workspace| {
             workspace.environment = Some(environment_id(catalog, &environment)?);
             workspace.synced_at = Some(now);
@@ -150,6 +151,15 @@ fn noted(
         digests: file.digests.iter().map(bytes).collect(),
         secrets: file.secrets.iter().map(secret).collect::<Result<_, _>>()?,
     })
+}
+
+/// Files in the order of their paths, each once.
+fn by_path(mut files: Vec<WorkspaceFile>) -> Result<Vec<WorkspaceFile>, Invalid> {
+    files.sort_by(|a, b| a.path.cmp(&b.path));
+    match files.windows(2).find(|pair| pair[0].path == pair[1].path) {
+        Some(pair) => Err(Invalid::field("files", format!("{} is there twice", pair[0].path))),
+        None => Ok(files),
+    }
 }
 
 /// A workspace of which nothing is known.

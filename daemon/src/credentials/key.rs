@@ -88,6 +88,11 @@ pub(super) fn rsa_signing_key(text: &str) -> Result<Sensitive, KeyError> {
     Ok(pem::write("PRIVATE KEY", der.as_bytes()))
 }
 
+/// The form in which an RSA key is kept, whatever form it is in; `None` for what is no such key.
+pub(crate) fn normal_form(text: &str) -> Option<Sensitive> {
+    rsa_signing_key(text).ok()
+}
+
 /// The content of the one block that [`rsa_signing_key`] wrote. Wiped on drop.
 pub(crate) fn private_key_der(text: &str) -> Option<Zeroizing<Vec<u8>>> {
     private_key(text).ok().map(|block| block.der)

@@ -1,6 +1,7 @@
 //! Looks for live secrets in templates that are about to be published: a value that somebody pasted where a mark belongs.
 
 use crate::agent::Agent;
+use crate::credentials::normal_form;
 use crate::vault::Unlocked;
 use crate::vault::store::Id;
 use base64::Engine as _;
@@ -20,6 +21,10 @@ const VALUE_MIN: usize = 8;
 
 /// The shortest line of a value of several lines that is looked for by itself, in bytes: a line of a key has 64.
 const LINE_MIN: usize = 24;
+
+/// How the first and the last line of a key in PEM begin.
+const KEY_BEGIN: &str = "-----BEGIN ";
+const KEY_END: &str = "-----END ";
 
 /// How many secrets are looked at while the vault is held, so that answers wait a millisecond and not a second.
 const AT_ONCE: usize = 256;
@@ -49,6 +54,7 @@ pub(super) fn find(agent: &Agent, files: &[PackageFile]) -> Result<Option<Leak>,
     if starts.is_empty() {
         return Ok(None);
     }
+    let keys = keys(files);
     let ids: Vec<Id> = agent.vault().unlocked()?.catalog.secrets.keys().copied().collect();
     for some in ids.chunks(AT_ONCE) {
         let mut vault = agent.vault();
@@ -57,7 +63,8 @@ pub(super) fn find(agent: &Agent, files: &[PackageFile]) -> Result<Option<Leak>,
             let Some(secret) = unlocked.catalog.secrets.get(id) else { continue };
             let name = secret.full_name();
             for value in values(unlocked, id)? {
-                if let Some((path, line)) = place(&starts, files, &value) {
+                let key = || keys.iter().find(|key| key.is(&value)).map(|key| key.place.clone());
+                if let Some((path, line)) = place(&starts, files, &value).or_else(key) {
                     return Ok(Some(Leak { path, line, secret: name }));
                 }
             }
@@ -66,11 +73,50 @@ pub(super) fn find(agent: &Agent, files: &[PackageFile]) -> Result<Option<Leak>,
     Ok(None)
 }
 
-/// Where a value stands, as it is or in base64.
+/// A private key in a template, in the form in which the vault keeps one.
+struct Key {
+    place: (FilePath, usize),
+    text: Sensitive,
+}
+
+impl Key {
+    /// Whether `value` is this key, in whatever form.
+    fn is(&self, value: &Sensitive) -> bool {
+        let same = |text: &Sensitive| text.expose() == self.text.expose();
+        same(value)
+            || value.expose().contains(KEY_BEGIN) && normal_form(value.expose()).is_some_and(|key| same(&key))
+    }
+}
+
+/// The private keys in templates: one has several forms, and only one of them is in the vault.
+fn keys(files: &[PackageFile]) -> Vec<Key> {
+    let mut keys = Vec::new();
+    for file in files {
+        let mut from = 0;
+        while let Some(begin) = file.template[from..].find(KEY_BEGIN).map(|at| from + at) {
+            let Some(end) = file.template[begin..].find(KEY_END).map(|at| begin + at + KEY_END.len()) else {
+                break;
+            };
+            let end = file.template[end..].find('\n').map_or(file.template.len(), |at| end + at);
+            if let Some(text) = normal_form(&file.template[begin..end]) {
+                let line = file.template[..begin].matches('\n').count() + 1;
+                keys.push(Key { place: (file.path.clone(), line), text });
+            }
+            from = end;
+        }
+    }
+    keys
+}
+
+/// Where a value stands, as it is or in base64; of a header's value also what follows its scheme.
 fn place(starts: &HashSet<&[u8]>, files: &[PackageFile], value: &Sensitive) -> Option<(FilePath, usize)> {
-    let value = value.expose();
+    let value = value.expose().trim();
+    if value.len() < VALUE_MIN {
+        return None;
+    }
     let encoded = Zeroizing::new(STANDARD.encode(value));
-    let whole = [value.trim(), encoded.trim_end_matches('=')];
+    let after_scheme = value.split_once(' ').map_or("", |(_, rest)| rest);
+    let whole = [value, encoded.trim_end_matches('='), after_scheme];
     let lines = value.lines().filter(|line| line.len() >= LINE_MIN && !line.starts_with("-----"));
     whole.into_iter().chain(lines).find_map(|text| {
         let start = text.as_bytes().get(..VALUE_MIN)?;
