@@ -97,7 +97,7 @@ impl Acts for Call {
             | Self::WorkspaceTrust(_)
             | Self::WorkspaceForget(_) => Action::Change,
             Self::PackageList(_)
-            | Self::PackageInfo(_)
+            | Self::PackageShow(_)
             | Self::PackageFetch(_)
             | Self::PackageResolve(_)
             | Self::PackageGet(_)

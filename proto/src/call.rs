@@ -372,7 +372,7 @@ methods! {
         organization: Option<OrganizationName>,
     } -> Vec<reply::PackageListed>;
     /// A package's versions, the highest first, with elements and files. Without a value or a template.
-    "package.info" PackageInfo {
+    "package.show" PackageShow {
         /// Its name.
         package: Reference,
     } -> reply::Package;
@@ -430,6 +430,8 @@ methods! {
         environment: Reference,
         /// Its files.
         files: Vec<WorkspaceFile>,
+        /// Whether all of it is written; if not said, it is about to be.
+        synced: Option<bool>,
         /// The digest of `bursar.toml` after an edit of our own, where it was trusted before.
         trusted: Option<Digest>,
     } -> reply::Workspace;

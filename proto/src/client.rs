@@ -2,7 +2,7 @@
 
 use crate::call::Method;
 use crate::error::{CallError, ErrorName};
-use crate::frame::{Incoming, REPLY_MAX, RequestOut};
+use crate::frame::{Incoming, REPLY_MAX, RequestOut, UNDER_WAY_MAX};
 use crate::reply::{Changed, Missed};
 use crate::socket::{SYSTEM, check_path};
 use std::io::{self, Read, Write};
@@ -11,9 +11,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use zeroize::{Zeroize, Zeroizing};
 
-/// How many calls of [`Client::call_all`] are under way at once: the agent takes 64 of a connection, and as many short
-/// requests are enough to keep it busy.
-const IN_FLIGHT: usize = 32;
+/// How many calls of [`Client::call_all`] are under way at once: half of what the agent takes, and enough to keep it busy.
+const IN_FLIGHT: usize = UNDER_WAY_MAX / 2;
 
 /// How many bytes of them, where there is more than one: they fit the socket's buffer, so that neither end waits for the
 /// other to read.
@@ -310,4 +309,127 @@ fn parse(line: &[u8]) -> Result<Incoming<'_>, CallError> {
 fn unreadable() -> CallError {
     CallError::new(ErrorName::Incompatible, "the agent's answer cannot be read")
         .hint("client and agent may differ in version: bursar agent status")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::call::SecretShow;
+    use crate::call::{ElementDelete, WorkspaceShow};
+    use std::io::{BufRead, BufReader};
+
+    /// A client of `agent`, which has the other end.
+    fn client<T: Send + 'static>(
+        agent: impl FnOnce(UnixStream) -> T + Send + 'static,
+    ) -> (Client, std::thread::JoinHandle<T>) {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let client = Client {
+            stream: ours,
+            path: "pair".into(),
+            input: Zeroizing::new(Vec::new()),
+            start: 0,
+            next_id: 7,
+        };
+        (client, std::thread::spawn(move || agent(theirs)))
+    }
+
+    fn id(line: &str) -> u64 {
+        serde_json::from_str::<serde_json::Value>(line).unwrap()["id"].as_u64().unwrap()
+    }
+
+    fn deletes(count: usize) -> Vec<ElementDelete> {
+        (0..count).map(|at| ElementDelete { element: format!("e{at}").parse().unwrap() }).collect()
+    }
+
+    #[test]
+    fn answers_come_in_the_order_of_their_calls() {
+        let (mut client, agent) = client(|mut stream| {
+            let mut lines = BufReader::new(stream.try_clone().unwrap()).lines().map(Result::unwrap);
+            // the later one first, and a notification between them; the second of each pair fails
+            for _ in 0..5 {
+                let (one, two) = (id(&lines.next().unwrap()), id(&lines.next().unwrap()));
+                let error = r#"{"code":-32030,"message":"none","data":{"name":"not_found","hint":null}}"#;
+                writeln!(stream, r#"{{"jsonrpc":"2.0","id":{two},"error":{error}}}"#).unwrap();
+                writeln!(stream, r#"{{"jsonrpc":"2.0","method":"artifact.missed","params":{{"count":1}}}}"#)
+                    .unwrap();
+                writeln!(stream, r#"{{"jsonrpc":"2.0","id":{one},"result":{{}}}}"#).unwrap();
+            }
+        });
+        let mut told = Vec::new();
+        let replies = client.call_all(&deletes(10), |done| told.push(done)).unwrap();
+        let good: Vec<bool> = replies.iter().map(Result::is_ok).collect();
+        assert_eq!(good, [true, false].repeat(5));
+        assert_eq!(told, (1..=10).collect::<Vec<_>>());
+        agent.join().unwrap();
+    }
+
+    #[test]
+    fn an_error_of_no_call_is_the_connections() {
+        let (mut client, agent) = client(|mut stream| {
+            let error = r#"{"code":-32004,"message":"stopping","data":{"name":"stopping","hint":null}}"#;
+            writeln!(stream, r#"{{"jsonrpc":"2.0","id":null,"error":{error}}}"#).unwrap();
+            stream
+        });
+        let told = client.call_all(&deletes(3), |_| ()).unwrap_err();
+        assert_eq!(told.name, ErrorName::Stopping);
+        agent.join().unwrap();
+    }
+
+    #[test]
+    fn no_more_is_sent_than_is_taken_at_once() {
+        let (mut client, agent) = client(|mut stream| {
+            let mut most = 0;
+            let mut left = 200;
+            let mut chunk = vec![0; 1024 * 1024];
+            stream.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+            let mut unanswered = Vec::new();
+            while left > 0 {
+                // reads until nothing more comes: that is all that the client sends unanswered
+                while let Ok(read @ 1..) = stream.read(&mut chunk) {
+                    unanswered.extend_from_slice(&chunk[..read]);
+                }
+                let text = String::from_utf8(std::mem::take(&mut unanswered)).unwrap();
+                let count = text.lines().count();
+                most = most.max(count);
+                left -= count;
+                for line in text.lines() {
+                    writeln!(stream, r#"{{"jsonrpc":"2.0","id":{},"result":{{}}}}"#, id(line)).unwrap();
+                }
+            }
+            most
+        });
+        client.call_all(&deletes(200), |_| ()).unwrap();
+        assert_eq!(agent.join().unwrap(), IN_FLIGHT);
+    }
+
+    #[test]
+    fn long_calls_go_one_after_the_other() {
+        let long = || WorkspaceShow { workspace: "x".repeat(IN_FLIGHT_BYTES / 2 + 1) };
+        let (mut client, agent) = client(|mut stream| {
+            let mut lines = BufReader::new(stream.try_clone().unwrap()).lines().map(Result::unwrap);
+            for _ in 0..3 {
+                let line = lines.next().unwrap();
+                stream.set_nonblocking(true).unwrap();
+                let waiting = stream.read(&mut [0; 1]).is_err();
+                stream.set_nonblocking(false).unwrap();
+                assert!(waiting, "another call came before the answer to a long one");
+                let empty =
+                    r#"{"workspace":"/w","trusted":null,"environment":null,"synced_at":null,"files":[]}"#;
+                writeln!(stream, r#"{{"jsonrpc":"2.0","id":{},"result":{empty}}}"#, id(&line)).unwrap();
+            }
+        });
+        let replies = client.call_all(&[long(), long(), long()], |_| ()).unwrap();
+        assert!(replies.iter().all(Result::is_ok));
+        agent.join().unwrap();
+    }
+
+    #[test]
+    fn a_calls_size_is_that_of_its_line() {
+        let (mut client, agent) = client(drop);
+        let call = SecretShow { secret: "acme/x".parse().unwrap() };
+        client.next_id = u64::MAX - 1;
+        let (_, line) = client.request(&call).unwrap();
+        assert_eq!(crate::frame::size_of(&call), line.len() - 1);
+        agent.join().unwrap();
+    }
 }

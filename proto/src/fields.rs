@@ -244,18 +244,36 @@ impl FromField for semver::Version {
     }
 }
 
+/// Reads an array, and says of a fault which member has it.
+fn list<T>(
+    raw: Option<&RawValue>,
+    expected: &'static str,
+    read: impl Fn(&RawValue) -> Result<T, Wrong>,
+) -> Result<Vec<T>, Wrong> {
+    let raw = raw.ok_or(Wrong::MISSING)?;
+    let items: Vec<&RawValue> =
+        serde_json::from_str(raw.get()).map_err(|_| Wrong::expected(expected, raw))?;
+    let one = |(at, item): (usize, &RawValue)| {
+        read(item).map_err(|wrong| Wrong(format!("number {}: {wrong}", at + 1).into()))
+    };
+    items.into_iter().enumerate().map(one).collect()
+}
+
+/// Reads an array of objects, `most` at the most.
+pub(crate) fn objects<T>(
+    raw: Option<&RawValue>,
+    most: usize,
+    read: impl Fn(&Fields<'_>) -> Result<T, Invalid>,
+) -> Result<Vec<T>, Wrong> {
+    let objects = list(raw, "an array", |item| Ok(read(&Fields::parse(Some(item.get()))?)?))?;
+    if objects.len() > most { Err(Wrong(format!("has at most {most} members").into())) } else { Ok(objects) }
+}
+
 macro_rules! from_list {
     ($($type:ty),+ $(,)?) => {$(
         impl FromField for Vec<$type> {
             fn from_field(raw: Option<&RawValue>) -> Result<Self, Wrong> {
-                let raw = raw.ok_or(Wrong::MISSING)?;
-                let items: Vec<&RawValue> =
-                    serde_json::from_str(raw.get()).map_err(|_| Wrong::expected("an array of texts", raw))?;
-                let read = |(at, item): (usize, &RawValue)| {
-                    <$type>::from_field(Some(item))
-                        .map_err(|wrong| Wrong(format!("number {}: {wrong}", at + 1).into()))
-                };
-                items.into_iter().enumerate().map(read).collect()
+                list(raw, "an array of texts", |item| <$type>::from_field(Some(item)))
             }
         }
     )+};

@@ -1,5 +1,6 @@
 //! One JSON-RPC 2.0 message a line: the envelopes, and the limits of a line.
 
+use crate::call::Method;
 use crate::error::WireError;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -13,6 +14,15 @@ pub const REPLY_MAX: usize = 64 * 1024 * 1024;
 
 /// The longest `id` of a request, in bytes of JSON: ids are echoed, so they are kept short.
 pub const ID_MAX: usize = 128;
+
+/// How many requests of a connection are under way at once; what is sent beyond waits its turn.
+pub const UNDER_WAY_MAX: usize = 64;
+
+/// The length of a call's line, its newline apart, in bytes: what [`REQUEST_MAX`] bounds.
+pub fn size_of<M: Method>(call: &M) -> usize {
+    let request = RequestOut { jsonrpc: "2.0", id: u64::MAX, method: M::NAME, params: call };
+    serde_json::to_vec(&request).map_or(usize::MAX, |line| zeroize::Zeroizing::new(line).len())
+}
 
 /// A request, borrowed from its line.
 #[derive(Deserialize)]

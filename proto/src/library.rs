@@ -1,14 +1,18 @@
-//! What libraries and packages are made of: slots, element definitions, files and their paths.
+//! What libraries and packages are made of: slots, element definitions, files. `file` has their paths, modes and digests.
 
-use crate::fields::{Fields, FromField, Invalid, Wrong};
+mod file;
+
+pub use file::{
+    BadDigest, BadMode, BadPath, DRAFT_END, Digest, FILE_PATH_MAX, FileMode, FilePath, OWN_FILES,
+};
+
+use crate::fields::{Fields, FromField, Invalid, Wrong, objects};
 use crate::kind::Stage;
 use crate::name::Reference;
 use crate::template::TEMPLATE_MAX;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
-use std::fmt;
-use std::str::FromStr;
 
 /// How many elements a library has at the most: each is resolved at every sync.
 pub const ELEMENTS_MAX: usize = 1_000;
@@ -19,17 +23,17 @@ pub const PACKAGE_FILES_MAX: usize = 100;
 /// How many files a workspace has at the most: what is written there is told to the agent in one request.
 pub const WORKSPACE_FILES_MAX: usize = 500;
 
-/// The longest path of a file in a workspace, in bytes.
-pub const FILE_PATH_MAX: usize = 200;
+/// How many versions a package has at the most: two releases a week for ten years.
+pub const VERSIONS_MAX: usize = 1_000;
+
+/// How many workspaces the agent knows at the most: more than anybody works in, and a bound for who makes one in a loop.
+pub const WORKSPACES_MAX: usize = 10_000;
+
+/// How many digests a file of a workspace has at the most: what was written, and what is about to be.
+pub const DIGESTS_MAX: usize = 4;
 
 /// The longest path of a workspace, in bytes.
 pub const WORKSPACE_PATH_MAX: usize = 1_024;
-
-/// The files by which a workspace is steered; no package writes one.
-pub const OWN_FILES: [&str; 2] = ["bursar.toml", "bursar.lock"];
-
-/// How the names of files end that Bursar writes on the way; no package writes one.
-pub const DRAFT_END: &str = ".bursar-draft";
 
 /// One thing for each stage, or none.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,11 +82,28 @@ impl<T> Slots<T> {
     /// # Errors
     /// The first of `change`.
     pub fn try_map<U, E>(&self, mut change: impl FnMut(&T) -> Result<U, E>) -> Result<Slots<U>, E> {
-        Ok(Slots {
-            development: self.development.as_ref().map(&mut change).transpose()?,
-            staging: self.staging.as_ref().map(&mut change).transpose()?,
-            production: self.production.as_ref().map(&mut change).transpose()?,
+        Slots::try_from_fn(|stage| self.of(stage).map(&mut change).transpose())
+    }
+
+    /// What `of` says of each stage.
+    ///
+    /// # Errors
+    /// The first of `of`.
+    pub fn try_from_fn<E>(mut of: impl FnMut(Stage) -> Result<Option<T>, E>) -> Result<Self, E> {
+        Ok(Self {
+            development: of(Stage::Development)?,
+            staging: of(Stage::Staging)?,
+            production: of(Stage::Production)?,
         })
+    }
+
+    /// What `of` says of each stage.
+    pub fn from_fn(mut of: impl FnMut(Stage) -> Option<T>) -> Self {
+        Self {
+            development: of(Stage::Development),
+            staging: of(Stage::Staging),
+            production: of(Stage::Production),
+        }
     }
 }
 
@@ -125,144 +146,6 @@ pub struct WorkspaceFile {
     pub secrets: Vec<crate::name::Qualified>,
 }
 
-/// The permissions of a file, three octal digits: `0600`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct FileMode(u32);
-
-impl FileMode {
-    /// Read and write for the owner alone.
-    pub const PRIVATE: Self = Self(0o600);
-
-    /// The bits, as `chmod` takes them.
-    pub fn bits(self) -> u32 {
-        self.0
-    }
-
-    /// Whether group and others have nothing of it.
-    pub fn is_private(self) -> bool {
-        self.0 & !0o700 == 0
-    }
-}
-
-impl FromStr for FileMode {
-    type Err = BadMode;
-    fn from_str(text: &str) -> Result<Self, BadMode> {
-        let digits = text.strip_prefix('0').unwrap_or(text);
-        let octal = digits.len() == 3 && digits.bytes().all(|b| (b'0'..=b'7').contains(&b));
-        match u32::from_str_radix(digits, 8) {
-            Ok(bits) if octal && bits & 0o400 != 0 => Ok(Self(bits)),
-            _ => Err(BadMode),
-        }
-    }
-}
-
-/// A text that is no mode.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a mode has three octal digits, the owner can read, and no more: 0600")]
-pub struct BadMode;
-
-impl fmt::Display for FileMode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:04o}", self.0)
-    }
-}
-
-/// Where a file stands in a workspace: relative, below it, with `/` between its parts.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct FilePath(Box<str>);
-
-impl FilePath {
-    /// The path as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// Its parts, the file's name last.
-    pub fn parts(&self) -> impl DoubleEndedIterator<Item = &str> {
-        self.0.split('/')
-    }
-
-    /// Whether one of two files would have to be the directory of the other.
-    pub fn clashes_with(&self, other: &Self) -> bool {
-        let (short, long) = if self.0.len() <= other.0.len() { (self, other) } else { (other, self) };
-        long.0.strip_prefix(&*short.0).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    }
-}
-
-/// Why a path is none for a file in a workspace.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum BadPath {
-    /// Empty, too long, or with control characters.
-    #[error("a path has 1 to {FILE_PATH_MAX} bytes, and no control character")]
-    Text,
-    /// `/x`, `..`, and the like.
-    #[error("the path leaves the workspace, or is not plain: no leading slash, no . or .. and no empty part")]
-    Leaves,
-    /// What git or Bursar itself would read.
-    #[error(
-        "the path is git's or bursar's own: no .git, no bursar.toml or bursar.lock, and no part ends in {DRAFT_END}"
-    )]
-    Steers,
-}
-
-impl FromStr for FilePath {
-    type Err = BadPath;
-    fn from_str(text: &str) -> Result<Self, BadPath> {
-        if !(1..=FILE_PATH_MAX).contains(&text.len()) || text.chars().any(char::is_control) {
-            return Err(BadPath::Text);
-        }
-        if text.split('/').any(|part| matches!(part, "" | "." | "..")) {
-            return Err(BadPath::Leaves);
-        }
-        let steers = |part: &str| part.eq_ignore_ascii_case(".git") || part.ends_with(DRAFT_END);
-        let own = OWN_FILES.iter().any(|own| text.eq_ignore_ascii_case(own));
-        if own || text.split('/').any(steers) {
-            return Err(BadPath::Steers);
-        }
-        Ok(Self(text.into()))
-    }
-}
-
-impl fmt::Display for FilePath {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// A SHA-256 digest, 64 hex digits.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Digest(Box<str>);
-
-impl Digest {
-    /// The digits.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-/// A text that is no digest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a digest is a sha-256, 64 digits of 0-9 a-f")]
-pub struct BadDigest;
-
-impl FromStr for Digest {
-    type Err = BadDigest;
-    fn from_str(text: &str) -> Result<Self, BadDigest> {
-        let hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
-        if text.len() == 64 && text.bytes().all(hex) { Ok(Self(text.into())) } else { Err(BadDigest) }
-    }
-}
-
-impl fmt::Display for Digest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-crate::name::text_serde!(FileMode);
-crate::name::text_serde!(FilePath);
-crate::name::text_serde!(Digest);
-
 impl FromField for Definition {
     fn from_field(raw: Option<&RawValue>) -> Result<Self, Wrong> {
         let text = raw.map_or("", RawValue::get);
@@ -272,11 +155,7 @@ impl FromField for Definition {
         let slots = || {
             let fields = Fields::parse(Some(text))?;
             fields.only(&["development", "staging", "production"])?;
-            Ok::<_, Invalid>(Slots {
-                development: fields.take("development")?,
-                staging: fields.take("staging")?,
-                production: fields.take("production")?,
-            })
+            Slots::try_from_fn(|stage| fields.take(stage.as_str()))
         };
         slots().map(Self::Defines).map_err(Wrong::from)
     }
@@ -301,29 +180,9 @@ impl FromField for Elements {
     }
 }
 
-/// Reads an array of objects, and says of a fault which of them has it.
-fn list<T>(
-    raw: Option<&RawValue>,
-    most: usize,
-    read: impl Fn(&Fields<'_>) -> Result<T, Invalid>,
-) -> Result<Vec<T>, Wrong> {
-    let raw = raw.ok_or(Wrong::MISSING)?;
-    let items: Vec<&RawValue> =
-        serde_json::from_str(raw.get()).map_err(|_| Wrong::expected("an array", raw))?;
-    if items.len() > most {
-        return Err(Wrong(format!("has at most {most} members").into()));
-    }
-    let one = |(at, item): (usize, &RawValue)| {
-        let fields = Fields::parse(Some(item.get()));
-        let read = fields.and_then(|fields| read(&fields));
-        read.map_err(|invalid| Wrong(format!("number {}: {invalid}", at + 1).into()))
-    };
-    items.into_iter().enumerate().map(one).collect()
-}
-
 impl FromField for Vec<PackageFile> {
     fn from_field(raw: Option<&RawValue>) -> Result<Self, Wrong> {
-        list(raw, PACKAGE_FILES_MAX, |fields| {
+        objects(raw, PACKAGE_FILES_MAX, |fields| {
             fields.only(&["path", "mode", "template"])?;
             let file = PackageFile {
                 path: fields.take("path")?,
@@ -341,7 +200,7 @@ impl FromField for Vec<PackageFile> {
 
 impl FromField for Vec<WorkspaceFile> {
     fn from_field(raw: Option<&RawValue>) -> Result<Self, Wrong> {
-        list(raw, WORKSPACE_FILES_MAX, |fields| {
+        objects(raw, WORKSPACE_FILES_MAX, |fields| {
             fields.only(&["path", "package", "version", "digests", "secrets"])?;
             Ok(WorkspaceFile {
                 path: fields.take("path")?,
@@ -357,42 +216,6 @@ impl FromField for Vec<WorkspaceFile> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
-
-    #[test]
-    fn a_path_stays_below_its_workspace() {
-        for path in [".npmrc", "a/b/c.xml", "..x", "a b", ".github/x", "sub/bursar.toml"] {
-            assert_eq!(path.parse::<FilePath>().unwrap().to_string(), path);
-        }
-        for path in ["/etc/x", "../x", "a/../b", "a//b", "a/", ".", "./a"] {
-            assert_eq!(path.parse::<FilePath>(), Err(BadPath::Leaves), "{path}");
-        }
-        for path in
-            [".git/hooks/post-commit", "a/.GIT/config", "bursar.toml", "Bursar.lock", ".x.bursar-draft"]
-        {
-            assert_eq!(path.parse::<FilePath>(), Err(BadPath::Steers), "{path}");
-        }
-        assert_eq!("a\nb".parse::<FilePath>(), Err(BadPath::Text));
-        assert!("x".repeat(FILE_PATH_MAX).parse::<FilePath>().is_ok());
-        assert_eq!("x".repeat(FILE_PATH_MAX + 1).parse::<FilePath>(), Err(BadPath::Text));
-    }
-
-    #[test]
-    fn a_file_cannot_be_the_directory_of_another() {
-        let clash = |a: &str, b: &str| a.parse::<FilePath>().unwrap().clashes_with(&b.parse().unwrap());
-        assert!(clash("a", "a") && clash("a", "a/b") && clash("a/b/c", "a/b"));
-        assert!(!clash("a", "ab") && !clash("a/b", "a/c") && !clash("a.b/c", "a"));
-    }
-
-    #[test]
-    fn modes_are_octal_and_readable() {
-        let mode = |text: &str| text.parse::<FileMode>().map(|mode| (mode.to_string(), mode.is_private()));
-        assert_eq!(mode("0600"), Ok(("0600".into(), true)));
-        assert_eq!(mode("644"), Ok(("0644".into(), false)));
-        for text in ["", "6", "0200", "4755", "01777", "rw-", "888", "+60"] {
-            assert_eq!(mode(text), Err(BadMode), "{text}");
-        }
-    }
 
     #[test]
     fn definitions_are_a_name_or_slots() {
@@ -420,15 +243,5 @@ mod tests {
         assert_eq!(refused(&many), "has at most 100 members");
         let long = format!(r#"[{{"path":"a","mode":"0600","template":"{}"}}]"#, "x".repeat(TEMPLATE_MAX + 1));
         assert_eq!(refused(&long), "number 1: field template: has at most 128 KiB");
-    }
-
-    proptest! {
-        #[test]
-        fn what_is_a_path_prints_the_same(text in "[a-z./\\\\ A-Z-]{0,40}") {
-            if let Ok(path) = text.parse::<FilePath>() {
-                prop_assert_eq!(path.to_string(), text);
-                prop_assert!(path.parts().all(|part| part != ".." && !part.is_empty()));
-            }
-        }
     }
 }

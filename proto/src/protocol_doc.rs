@@ -11,7 +11,7 @@ use crate::kind::{
     Change, ElementState, ExchangePolicy, FailureCause, Field, Filter, RefreshStatus, SecretType, Shape,
     Stage, Status, VaultState,
 };
-use crate::{library, name, reply, socket, template};
+use crate::{frame, library, name, reply, socket, template};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -162,7 +162,7 @@ fn check_result(method: &str, result: &Value) -> Result<(), String> {
         SecretDeactivate SecretReactivate SecretDelete
         ArtifactGet ArtifactWatch
         ElementSet ElementList ElementShow ElementDelete ElementResolve LibraryResolve
-        PackagePublish PackageList PackageInfo PackageFetch PackageResolve PackageGet
+        PackagePublish PackageList PackageShow PackageFetch PackageResolve PackageGet
         WorkspaceShow WorkspaceList WorkspaceTrust WorkspaceRecord WorkspaceForget
     }
 }
@@ -396,13 +396,16 @@ fn every_limit_has_its_number() {
         format!("| any other name | {} bytes |", name::NAME_MAX),
         format!("| path of the socket | {} bytes |", socket::PATH_MAX),
         format!("| secrets in a page of `secret.list` | {SECRETS_PAGE_MAX} |"),
+        format!("| requests of a connection under way at once | {} |", frame::UNDER_WAY_MAX),
+        format!("| versions of a package | {} |", library::VERSIONS_MAX),
+        format!("| workspaces | {} |", library::WORKSPACES_MAX),
+        format!("| digests of a file | {} |", library::DIGESTS_MAX),
         format!("| elements of a library | {} |", library::ELEMENTS_MAX),
         format!("| files of a package | {} |", library::PACKAGE_FILES_MAX),
         format!("| files of a workspace | {} |", library::WORKSPACE_FILES_MAX),
         format!("| path of a file in a workspace | {} bytes |", library::FILE_PATH_MAX),
         format!("| path of a workspace | {} bytes |", library::WORKSPACE_PATH_MAX),
         format!("| template | {} bytes |", template::TEMPLATE_MAX),
-        format!("| mark in a template, between its percent signs | {} bytes |", template::MARK_MAX),
         format!("| filters of a mark | {} |", template::FILTERS_MAX),
         format!("| text that a template may become | {} bytes |", template::RENDERED_MAX),
     ];

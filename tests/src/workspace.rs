@@ -79,10 +79,9 @@ impl<'h> Workspace<'h> {
         let mut directories = vec![self.root.clone()];
         while let Some(directory) = directories.pop() {
             for entry in fs::read_dir(directory).expect("a directory").map(|entry| entry.expect("an entry")) {
-                match entry.file_type().expect("a type").is_dir() {
-                    true => directories.push(entry.path()),
-                    false => files.push(entry.path()),
-                }
+                let is_directory = entry.file_type().expect("a type").is_dir();
+                let into = if is_directory { &mut directories } else { &mut files };
+                into.push(entry.path());
             }
         }
         let relative = |path: PathBuf| path.strip_prefix(&self.root).expect("below").display().to_string();

@@ -39,7 +39,7 @@ fn fetch(home: &Home, version: &str) -> Value {
 }
 
 fn versions(home: &Home, package: &str) -> Vec<String> {
-    let info = home.ok("package.info", json!({ "package": package }));
+    let info = home.ok("package.show", json!({ "package": package }));
     let versions = info["versions"].as_array().unwrap().iter();
     versions.map(|version| version["version"].as_str().unwrap().to_owned()).collect()
 }
@@ -65,7 +65,7 @@ fn a_version_is_shown_listed_and_fetched_as_it_was_published() {
             ],
         })
     );
-    let info = home.ok("package.info", json!({ "package": "acme/site" }));
+    let info = home.ok("package.show", json!({ "package": "acme/site" }));
     assert_eq!(info, json!({ "package": "acme/site", "versions": [version] }));
     assert!(!info.to_string().contains("registry.test"), "it shows a template");
     let content = fetch(&home, "1.2.0");
@@ -79,7 +79,7 @@ fn a_version_is_shown_listed_and_fetched_as_it_was_published() {
     organization(&home, "beta");
     assert_eq!(home.ok("package.list", json!({ "organization": "beta" })), json!([]));
     assert_eq!(home.refused("package.list", json!({ "organization": "nobody" })), "not_found");
-    assert_eq!(home.refused("package.info", json!({ "package": "acme/other" })), "not_found");
+    assert_eq!(home.refused("package.show", json!({ "package": "acme/other" })), "not_found");
     for (package, version) in [("acme/site", "1.2.1"), ("acme/other", "1.2.0"), ("site", "1.2.0")] {
         let params = json!({ "package": package, "version": version });
         assert_eq!(home.refused("package.fetch", params), "not_found", "{package} {version}");
@@ -175,7 +175,7 @@ fn a_dry_run_checks_the_same_and_publishes_nothing() {
     let would = dry(site("1.0.0", elements(), files())).unwrap();
     assert!(would["published_at"].is_null(), "{would}");
     assert_eq!(home.ok("package.list", json!({})), json!([]));
-    assert_eq!(home.refused("package.info", json!({ "package": "acme/site" })), "not_found");
+    assert_eq!(home.refused("package.show", json!({ "package": "acme/site" })), "not_found");
     let mut is = published(&home, "1.0.0");
     is["published_at"] = Value::Null;
     assert_eq!(is, would);
@@ -296,7 +296,7 @@ fn it_survives_a_kill_new_keys_a_backup_and_the_loss_of_the_store() {
     published(&home, "1.0.0");
     published(&home, "1.1.0-rc.1");
     let all = || {
-        let info = home.ok("package.info", json!({ "package": "acme/site" }));
+        let info = home.ok("package.show", json!({ "package": "acme/site" }));
         (info, fetch(&home, "1.0.0"), fetch(&home, "1.1.0-rc.1"))
     };
     let before = all();

@@ -2,7 +2,8 @@
 //! where somebody interrupts it. Only a kill may leave some new and some old, each whole, and the next sync mends that.
 
 use bursar_tests::library::{acme_with_api, bound, file, publish, until_past};
-use bursar_tests::{Daemon, Home, Run, Talk, Workspace, open_vault};
+use bursar_tests::secrets::grant;
+use bursar_tests::{Daemon, FaultIssuer, Home, Reply, Run, Talk, Workspace, open_vault};
 use rustix::mount::{MountFlags, UnmountFlags, mount, mount_remount, unmount};
 use rustix::process::{Signal, geteuid};
 use serde_json::{Value, json};
@@ -298,4 +299,32 @@ fn syncs_at_once_do_not_get_into_each_others_way() {
     shop.run(&["status"]).ok();
     assert!(shop.read("bursar.toml").contains("acme/base") && shop.has("base"));
     assert!(shop.read("bursar.lock").contains("acme/base"));
+}
+
+#[test]
+fn who_waits_for_a_value_sees_it_and_may_leave() {
+    let (home, _daemon) = acme();
+    let issuer = FaultIssuer::new(Reply::Grant(3_600));
+    let mut params = grant("acme/slow", &issuer.token_url());
+    params["environment"] = json!("staging");
+    home.create(params);
+    home.ok("element.set", json!({ "element": "acme/slow", "staging": "acme/slow" }));
+    publish(&home, "acme/site", "1.0.0", json!({ "TOKEN": "acme/slow" }), json!([file("t", "%TOKEN%")]));
+    let shop = Workspace::with(&home, "shop", SHOP);
+    shop.run(&["sync"]).ok();
+    let before = shop.stamps();
+    issuer.from_now_on(Reply::Held(3_600));
+    home.ok("secret.retry", json!({ "secret": "acme/slow" }));
+    let mut sync = Talk::on_terminal(&shop.command(&["sync"]));
+    sync.out.expect("resolving \u{2026}");
+    sync.say("\x03");
+    assert!(!sync.ended().success());
+    assert_eq!(shop.stamps(), before);
+    // where nobody looks on nothing is drawn
+    let mut waiting = Talk::start(shop.command(&["sync"]));
+    issuer.until_count(2);
+    issuer.release();
+    assert!(waiting.ended().success(), "{:?}", waiting.err.so_far());
+    assert_eq!(waiting.err.whole(), "");
+    assert_ne!(shop.read("t").into_bytes(), before["t"].content);
 }

@@ -52,12 +52,7 @@ fn a_clone_pulls_nothing_until_it_is_trusted() {
     // what shows no value asks nobody
     clone.run(&["check"]).ok();
     clone.run(&["check", "--stage", "all"]).ok();
-    clone
-        .run(&["info", "site"])
-        .code
-        .eq(&0)
-        .then_some(())
-        .map_or_else(|| drop(clone.run(&["info", "acme/site"]).ok()), |()| ());
+    clone.run(&["info", "acme/site"]).ok();
     clone.run(&["publish", "--dry-run"]).ok();
     clone.run(&["publish"]).ok();
     home.cli(&["get", "acme/api-staging"]).ok();
@@ -191,4 +186,13 @@ fn a_locked_vault_and_a_missing_agent_are_named() {
     shop.refused(9, "daemon_unreachable", &["sync"]);
     fresh.refused(9, "daemon_unreachable", &["workspace", "init"]);
     assert!(!fresh.has("bursar.toml"));
+}
+
+#[test]
+fn a_package_without_an_organization_is_the_workspaces() {
+    let (home, _daemon) = acme();
+    let shop = Workspace::with(&home, "shop", CLONED);
+    let info = shop.run(&["info", "acme/site", "--json"]).ok().json();
+    assert_eq!(info["versions"][0]["files"][0]["path"], "token");
+    assert_eq!(shop.run(&["info", "site", "--json"]).ok().json(), info);
 }

@@ -46,7 +46,7 @@ fn no_answer_about_elements_holds_a_value() {
     }
     keep(home.ok("element.list", json!({})));
     keep(home.ok("package.publish", site("1.0.0", json!(elements), json!([]))));
-    keep(home.ok("package.info", json!({ "package": "acme/site" })));
+    keep(home.ok("package.show", json!({ "package": "acme/site" })));
     for stage in STAGES {
         let mut params = json!({ "organization": "acme", "elements": elements, "stage": stage });
         keep(home.ok("library.resolve", params));

@@ -27,6 +27,7 @@ mod every_type_gives_its_artifact;
 mod exchange_failures_are_explained;
 mod exec_becomes_the_command;
 mod exec_files_go_with_the_command;
+mod exec_gives_what_is_named;
 mod files_stay_in_their_place;
 mod full_disk;
 mod git_never_tracks_a_value;

@@ -248,7 +248,7 @@ fn a_locked_vault_says_nothing_of_elements_packages_and_workspaces() {
         ("library.resolve", json!({ "organization": "acme", "elements": {}, "stage": "staging" })),
         ("package.publish", site("1.0.0", json!({}), json!([]))),
         ("package.list", json!({})),
-        ("package.info", json!({ "package": "acme/site" })),
+        ("package.show", json!({ "package": "acme/site" })),
         ("package.fetch", json!({ "package": "acme/site", "version": "1.0.0" })),
         ("package.resolve", json!({ "package": "acme/site", "version": "1.0.0", "stage": "staging" })),
         ("package.get", asked("TOKEN", "staging")),

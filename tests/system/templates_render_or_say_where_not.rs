@@ -233,8 +233,8 @@ fn what_is_no_template_is_refused_unread() {
         template("zero", b"ab\ncd\0%acme/api%"),
         "zero: line 2, column 3: a template is text, and this is a zero byte"
     );
-    assert_eq!(template("over", &[b'x'; 128 * 1024 + 1]), "over: over 128 KiB");
-    home.file("full", [b'x'; 128 * 1024]);
+    assert_eq!(template("over", &vec![b'x'; 128 * 1024 + 1]), "over: over 128 KiB");
+    home.file("full", vec![b'x'; 128 * 1024]);
     assert_eq!(home.cli(&["render", "full"]).ok().out.len(), 128 * 1024);
     for missing in ["nowhere", "no/where", "full/x"] {
         let told = faults(&home.cli(&["--json", "render", missing, "-e", "acme/staging"]), 2, "invalid");

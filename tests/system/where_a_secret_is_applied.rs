@@ -174,7 +174,7 @@ fn an_organization_goes_with_its_elements_and_packages_but_not_with_secrets() {
         assert_eq!(listed("beta"), None);
         for (method, params) in [
             ("element.show", json!({ "element": "beta/e" })),
-            ("package.info", json!({ "package": "beta/p" })),
+            ("package.show", json!({ "package": "beta/p" })),
             ("package.fetch", json!({ "package": "beta/p", "version": "1.0.0" })),
             ("environment.show", json!({ "environment": "beta/staging" })),
         ] {

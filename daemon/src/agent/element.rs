@@ -1,7 +1,7 @@
 //! element.*
 
 use super::library::{environment_target, unresolved};
-use super::organization::no_organization;
+use super::organization::{chosen, no_organization};
 use super::{Agent, new_id, no_secret};
 use crate::vault::Change;
 use crate::vault::catalog::{Catalog, Definition, Element, Secret};
@@ -46,6 +46,9 @@ impl Agent {
                     }
                 }
             }
+            if let Some(known) = known.filter(|known| known.slots == element.slots) {
+                return Ok((Vec::new(), view(catalog, known)));
+            }
             let shown = view(catalog, &element);
             catalog.insert_element(id, element);
             Ok((vec![Change::Element(id)], shown))
@@ -56,16 +59,8 @@ impl Agent {
     pub(super) fn element_list(&self, call: &ElementList) -> Result<Vec<reply::Element>, CallError> {
         let mut vault = self.vault();
         let catalog = &vault.unlocked()?.catalog;
-        if let Some(organization) = &call.organization
-            && !catalog.organizations.contains_key(organization)
-        {
-            return Err(no_organization(organization));
-        }
-        let wanted = catalog
-            .organizations
-            .iter()
-            .filter(|(name, _)| call.organization.as_ref().is_none_or(|only| only == *name));
-        let ids = wanted.flat_map(|(_, organization)| organization.elements.values());
+        let ids = chosen(catalog, call.organization.as_ref())?
+            .flat_map(|(_, organization)| organization.elements.values());
         Ok(ids.filter_map(|id| catalog.elements.get(id)).map(|element| view(catalog, element)).collect())
     }
 

@@ -1,6 +1,6 @@
 //! environment.*
 
-use super::organization::no_organization;
+use super::organization::{chosen, no_organization};
 use super::{Agent, environment_id, new_id};
 use crate::vault::Change;
 use crate::vault::catalog::{Catalog, Environment};
@@ -47,15 +47,7 @@ impl Agent {
     ) -> Result<Vec<reply::Environment>, CallError> {
         let mut vault = self.vault();
         let catalog = &vault.unlocked()?.catalog;
-        if let Some(organization) = &call.organization
-            && !catalog.organizations.contains_key(organization)
-        {
-            return Err(no_organization(organization));
-        }
-        Ok(catalog
-            .organizations
-            .iter()
-            .filter(|(name, _)| call.organization.as_ref().is_none_or(|only| only == *name))
+        Ok(chosen(catalog, call.organization.as_ref())?
             .flat_map(|(_, organization)| organization.environments.values())
             .filter_map(|id| view(catalog, id))
             .collect())

@@ -124,11 +124,9 @@ pub(super) fn shown(organization: &OrganizationName, definition: &Definition) ->
     let full = |name: &Name| Reference { organization: Some(organization.clone()), name: name.clone() };
     match definition {
         Definition::Uses(name) => library::Definition::Uses(full(name)),
-        Definition::Defines(slots) => library::Definition::Defines(library::Slots {
-            development: slots.development.as_ref().map(full),
-            staging: slots.staging.as_ref().map(full),
-            production: slots.production.as_ref().map(full),
-        }),
+        Definition::Defines(slots) => {
+            library::Definition::Defines(library::Slots::from_fn(|stage| slots.of(stage).map(full)))
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! organization.*
 
 use super::{Agent, new_id};
+use crate::vault::catalog::{Catalog, Organization};
 use crate::vault::part::drop_parts;
 use crate::vault::{Change, found_organization};
 use bursar_proto::call::{OrganizationCreate, OrganizationDelete};
@@ -93,6 +94,17 @@ impl Agent {
         .await?;
         Ok(reply::Empty {})
     }
+}
+
+/// All organizations by name, or the one that was asked for.
+pub(super) fn chosen<'c>(
+    catalog: &'c Catalog,
+    only: Option<&'c OrganizationName>,
+) -> Result<impl Iterator<Item = (&'c OrganizationName, &'c Organization)>, CallError> {
+    if let Some(name) = only.filter(|name| !catalog.organizations.contains_key(*name)) {
+        return Err(no_organization(name));
+    }
+    Ok(catalog.organizations.iter().filter(move |(name, _)| only.is_none_or(|only| only == *name)))
 }
 
 /// The error for an organization that is not there.

@@ -1,90 +1,31 @@
-//! package.*: publishing versions, and handing out what they hold. A version, once published, stays as it is.
+//! package.*: handing out what versions hold. `publish` makes them; a version stays as it is.
 
 mod leak;
+mod publish;
 
-use super::library::{Asked, Target, environment_target, own, shown, unresolved};
-use super::organization::no_organization;
-use super::{Agent, Answer, new_id, on_worker, secret_id};
+use super::library::{Asked, Target, environment_target, shown, unresolved};
+use super::organization::{chosen, no_organization};
+use super::{Agent, Answer};
 use crate::server::peer::Caller;
-use crate::vault::Change;
-use crate::vault::catalog::{Catalog, Definition, FileListed, Package, definition_record, file_place};
-use crate::vault::crypto::hex;
-use crate::vault::part::cut;
-use crate::vault::record::{PackageContentV1, PackageFileV1};
+use crate::vault::catalog::{Catalog, Definition, FileListed, Package, file_place};
 use crate::vault::store::Id;
-use bursar_proto::call::{PackageFetch, PackageGet, PackageList, PackagePublish, PackageResolve};
+use bursar_proto::call::{PackageFetch, PackageGet, PackageList, PackageResolve};
 use bursar_proto::error::{CallError, ErrorName};
 use bursar_proto::fields::Invalid;
 use bursar_proto::kind::Stage;
-use bursar_proto::library::{Digest, Elements, PackageFile};
+use bursar_proto::library::{Elements, PackageFile};
 use bursar_proto::name::{OrganizationName, Qualified, Reference};
 use bursar_proto::reply;
 use bursar_proto::semver::Version;
-use bursar_proto::template::{Fault, Subject, Template};
-use ring::digest;
-use serde::Serialize;
+use bursar_proto::time::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// How many versions a package has at the most: two releases a week for ten years.
-const VERSIONS_MAX: usize = 1_000;
-
 impl Agent {
-    pub(super) async fn package_publish(
-        self: &Arc<Self>,
-        call: PackagePublish,
-        caller: &Caller,
-    ) -> Result<reply::PackageVersion, CallError> {
-        let name = self.resolve(call.package);
-        let elements = own(&name.organization, call.elements)?;
-        let mut files = call.files;
-        files.sort_by(|a, b| a.path.cmp(&b.path));
-        let listed = check_files(&elements, &files)?;
-        let digest = digest_of(&name, &call.version, &elements, &files)?;
-        let content = content(&elements, &files);
-        self.refuse_live_secrets(files).await?;
-        let (id, now) = (new_id()?, self.clock.now());
-        let (parts, written) = cut(id, &content)?;
-        let is_dry = call.dry_run.unwrap_or(false);
-        let package = Package {
-            name: name.clone(),
-            version: call.version,
-            digest,
-            published_at: now,
-            published_by: format!("uid {}", caller.uid()).into(),
-            elements,
-            files: listed,
-            parts,
-        };
-        if is_dry {
-            let mut vault = self.vault();
-            check_new(&vault.unlocked()?.catalog, &package)?;
-            return view(&package, None);
-        }
-        self.write(|catalog| {
-            check_new(catalog, &package)?;
-            let shown = view(&package, Some(now))?;
-            catalog.insert_package(id, package);
-            let mut changes = written;
-            changes.push(Change::Package(id));
-            Ok((changes, shown))
-        })
-        .await
-    }
-
     pub(super) fn package_list(&self, call: &PackageList) -> Result<Vec<reply::PackageListed>, CallError> {
         let mut vault = self.vault();
         let catalog = &vault.unlocked()?.catalog;
-        if let Some(organization) = &call.organization
-            && !catalog.organizations.contains_key(organization)
-        {
-            return Err(no_organization(organization));
-        }
-        let wanted = catalog
-            .organizations
-            .iter()
-            .filter(|(name, _)| call.organization.as_ref().is_none_or(|only| only == *name));
-        let packages = wanted.flat_map(|(organization, content)| {
+        let packages = chosen(catalog, call.organization.as_ref())?.flat_map(|(organization, content)| {
             content.packages.iter().map(move |(name, versions)| (organization, name, versions))
         });
         Ok(packages
@@ -100,14 +41,14 @@ impl Agent {
             .collect())
     }
 
-    pub(super) fn package_info(&self, package: Reference) -> Result<reply::Package, CallError> {
+    pub(super) fn package_show(&self, package: Reference) -> Result<reply::Package, CallError> {
         let name = self.resolve(package);
         let mut vault = self.vault();
         let catalog = &vault.unlocked()?.catalog;
         let versions = catalog.versions(&name).ok_or_else(|| no_package(&name))?;
         let all = versions.values().rev().filter_map(|id| catalog.packages.get(id));
         let versions = all.map(|package| view(package, Some(package.published_at)));
-        Ok(reply::Package { package: name, versions: versions.collect::<Result<_, _>>()? })
+        Ok(reply::Package { package: name, versions: versions.collect() })
     }
 
     pub(super) fn package_fetch(&self, call: PackageFetch) -> Result<reply::PackageContent, CallError> {
@@ -123,7 +64,7 @@ impl Agent {
         Ok(reply::PackageContent {
             package: package.name.clone(),
             version: package.version.clone(),
-            digest: digest_text(package)?,
+            digest: package.digest.into(),
             elements: shown_elements(package),
             files: files.collect::<Result<_, _>>()?,
         })
@@ -168,112 +109,13 @@ impl Agent {
             let resolved = asked.resolve(catalog, target, self.clock.now());
             match unresolved(&resolved) {
                 Some(error) => Err(error),
-                None => secret_id(unlocked, &resolved.secret.ok_or_else(|| no_package(&name))?),
+                None => asked
+                    .secret(catalog, target.stage())
+                    .ok_or_else(|| CallError::new(ErrorName::Internal, "an element resolved to no secret")),
             }
         };
         self.hand_out_in_time(find, call.min_validity, caller).await
     }
-
-    /// Refuses templates that hold what a live secret of the vault is.
-    async fn refuse_live_secrets(self: &Arc<Self>, files: Vec<PackageFile>) -> Result<(), CallError> {
-        let agent = self.clone();
-        match on_worker(move || leak::find(&agent, &files)).await?? {
-            None => Ok(()),
-            Some(leak) => Err(leak.into()),
-        }
-    }
-}
-
-/// Reads the templates, and checks what they name and where they go. All their faults are told.
-fn check_files(
-    elements: &BTreeMap<Reference, Definition>,
-    files: &[PackageFile],
-) -> Result<Vec<FileListed>, Invalid> {
-    let mut faults = Vec::new();
-    let mut listed: Vec<FileListed> = Vec::new();
-    for file in files {
-        if let Some(other) = listed.iter().find(|other| other.path.clashes_with(&file.path)) {
-            faults.push(format!("{}: clashes with the file {}", file.path, other.path));
-        }
-        let mut fault = |fault: &Fault| faults.push(format!("{}: {fault}", file.path));
-        let template = match Template::parse(&file.template) {
-            Ok(template) => template,
-            Err(found) => {
-                found.iter().for_each(fault);
-                continue;
-            }
-        };
-        for mark in template.marks() {
-            let reason = match &mark.subject {
-                Subject::Element(name) if elements.contains_key(name) => continue,
-                Subject::Element(name) => format!("{name} is no element of this library"),
-                Subject::Secret(_) => "a library reaches a secret through an element alone".to_owned(),
-            };
-            fault(&Fault { place: mark.place, reason: reason.into() });
-        }
-        if !file.mode.is_private() && template.marks().next().is_some() {
-            faults.push(format!("{}: a file with values is for its owner alone: mode 0600", file.path));
-        }
-        listed.push(FileListed::of(file.path.clone(), file.mode, &template, file.template.len()));
-    }
-    if faults.is_empty() { Ok(listed) } else { Err(Invalid::new(faults.join("\n"))) }
-}
-
-/// A version can be published once, and there is room for it.
-fn check_new(catalog: &Catalog, package: &Package) -> Result<(), CallError> {
-    let (name, version) = (&package.name, &package.version);
-    if !catalog.organizations.contains_key(&name.organization) {
-        return Err(no_organization(&name.organization));
-    }
-    let Some(versions) = catalog.versions(name) else { return Ok(()) };
-    if versions.contains_key(version) {
-        let message = format!("{name} {version} is published, and a version can't change");
-        return Err(CallError::new(ErrorName::Conflict, message)
-            .hint("give it a new version under [library] in bursar.toml"));
-    }
-    if versions.len() >= VERSIONS_MAX {
-        let message = format!("{name} has {VERSIONS_MAX} versions, which is the most");
-        return Err(CallError::new(ErrorName::Conflict, message).hint("publish under another name"));
-    }
-    Ok(())
-}
-
-fn content(elements: &BTreeMap<Reference, Definition>, files: &[PackageFile]) -> PackageContentV1 {
-    let file = |file: &PackageFile| PackageFileV1 {
-        path: file.path.to_string(),
-        mode: file.mode.bits(),
-        template: file.template.clone(),
-    };
-    PackageContentV1 {
-        elements: elements.iter().map(|(name, one)| (name.to_string(), definition_record(one))).collect(),
-        files: files.iter().map(file).collect(),
-    }
-}
-
-/// The SHA-256 over all that makes a version: its JSON, members in this order, elements and files by name.
-fn digest_of(
-    name: &Qualified,
-    version: &Version,
-    elements: &BTreeMap<Reference, Definition>,
-    files: &[PackageFile],
-) -> Result<[u8; 32], CallError> {
-    #[derive(Serialize)]
-    struct Whole<'a> {
-        package: &'a Qualified,
-        version: &'a Version,
-        elements: Elements,
-        files: &'a [PackageFile],
-    }
-    let elements = elements.iter().map(|(at, one)| (at.clone(), shown(&name.organization, one))).collect();
-    let json = serde_json::to_vec(&Whole { package: name, version, elements, files })
-        .map_err(|_| CallError::new(ErrorName::Internal, "the package cannot be written"))?;
-    let mut sum = [0; 32];
-    sum.copy_from_slice(digest::digest(&digest::SHA256, &json).as_ref());
-    Ok(sum)
-}
-
-fn digest_text(package: &Package) -> Result<Digest, CallError> {
-    hex(&package.digest).parse().map_err(|_| CallError::new(ErrorName::Internal, "a digest is none"))
 }
 
 /// One version of a package.
@@ -354,25 +196,22 @@ fn shown_elements(package: &Package) -> Elements {
 }
 
 /// A version for an answer.
-fn view(
-    package: &Package,
-    published_at: Option<bursar_proto::time::Timestamp>,
-) -> Result<reply::PackageVersion, CallError> {
+fn view(package: &Package, published_at: Option<Timestamp>) -> reply::PackageVersion {
     let file = |file: &FileListed| reply::PackageFileListed {
         path: file.path.clone(),
         mode: file.mode,
         bytes: file.bytes as u64,
         elements: file.elements.iter().cloned().collect(),
     };
-    Ok(reply::PackageVersion {
+    reply::PackageVersion {
         package: package.name.clone(),
         version: package.version.clone(),
-        digest: digest_text(package)?,
+        digest: package.digest.into(),
         published_at,
         published_by: package.published_by.to_string(),
         elements: shown_elements(package),
         files: package.files.iter().map(file).collect(),
-    })
+    }
 }
 
 /// The versions that use a secret, and by which element and slot.

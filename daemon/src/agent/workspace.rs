@@ -3,22 +3,14 @@
 use super::{Agent, environment_id, new_id, secret_id};
 use crate::vault::Change;
 use crate::vault::catalog::{Catalog, Workspace, WorkspaceFile};
-use crate::vault::crypto::hex;
 use crate::vault::part::{cut, drop_parts};
 use crate::vault::store::Id;
 use bursar_proto::call::{WorkspaceRecord, WorkspaceTrust};
 use bursar_proto::error::{CallError, ErrorName};
 use bursar_proto::fields::Invalid;
-use bursar_proto::library::{Digest, WORKSPACE_PATH_MAX, WorkspaceFile as Sent};
+use bursar_proto::library::{DIGESTS_MAX, Digest, WORKSPACE_PATH_MAX, WORKSPACES_MAX, WorkspaceFile as Sent};
 use bursar_proto::name::Qualified;
 use bursar_proto::reply;
-use bursar_proto::time::Timestamp;
-
-/// How many workspaces are known at the most: more than anybody works in, and a bound for who makes one in a loop.
-const WORKSPACES_MAX: usize = 10_000;
-
-/// How many digests a file has at the most: what was written, and what is about to be.
-const DIGESTS_MAX: usize = 4;
 
 impl Agent {
     pub(super) fn workspace_show(&self, path: &str) -> Result<reply::Workspace, CallError> {
@@ -26,7 +18,7 @@ impl Agent {
         let mut vault = self.vault();
         let catalog = &vault.unlocked()?.catalog;
         let known = catalog.workspace_id(path).and_then(|id| catalog.workspaces.get(&id));
-        Ok(known.map_or_else(|| unknown(path), |workspace| view(catalog, workspace)))
+        Ok(known.map_or_else(|| view(catalog, &new(path)), |workspace| view(catalog, workspace)))
     }
 
     pub(super) fn workspace_list(&self) -> Result<Vec<reply::Workspace>, CallError> {
@@ -37,7 +29,7 @@ impl Agent {
 
     pub(super) async fn workspace_trust(&self, call: WorkspaceTrust) -> Result<reply::Workspace, CallError> {
         check_path(&call.workspace)?;
-        let digest = bytes(&call.digest);
+        let digest = call.digest.bytes();
         self.change_workspace(&call.workspace, |_, workspace| {
             workspace.trusted = Some(digest);
             Ok(())
@@ -51,8 +43,8 @@ impl Agent {
     ) -> Result<reply::Workspace, CallError> {
         check_path(&call.workspace)?;
         let environment = self.resolve(call.environment);
-        let trusted = call.trusted.as_ref().map(bytes);
-        let now = self.clock.now();
+        let trusted = call.trusted.map(|digest| digest.bytes());
+        let synced_at = call.synced.unwrap_or(false).then(|| self.clock.now());
         let files = {
             let mut vault = self.vault();
             let unlocked = vault.unlocked()?;
@@ -62,7 +54,7 @@ impl Agent {
         let files = by_path(files)?;
         self.change_workspace(&call.workspace, |catalog, workspace| {
             workspace.environment = Some(environment_id(catalog, &environment)?);
-            workspace.synced_at = Some(now);
+            workspace.synced_at = synced_at.or(workspace.synced_at);
             workspace.files = files;
             workspace.trusted = trusted.or(workspace.trusted);
             Ok(())
@@ -125,6 +117,7 @@ fn check_path(path: &str) -> Result<(), Invalid> {
     if plain { Ok(()) } else { Err(Invalid::field("workspace", reason)) }
 }
 
+/// A workspace of which nothing is known.
 fn new(path: &str) -> Workspace {
     Workspace {
         path: path.into(),
@@ -148,7 +141,7 @@ fn noted(
         path: file.path,
         package: file.package,
         version: file.version,
-        digests: file.digests.iter().map(bytes).collect(),
+        digests: file.digests.iter().map(Digest::bytes).collect(),
         secrets: file.secrets.iter().map(secret).collect::<Result<_, _>>()?,
     })
 }
@@ -162,54 +155,34 @@ fn by_path(mut files: Vec<WorkspaceFile>) -> Result<Vec<WorkspaceFile>, Invalid>
     }
 }
 
-/// A workspace of which nothing is known.
-fn unknown(path: &str) -> reply::Workspace {
-    reply::Workspace {
-        workspace: path.to_owned(),
-        trusted: None,
-        environment: None,
-        synced_at: None,
-        files: Vec::new(),
-    }
-}
-
 fn view(catalog: &Catalog, workspace: &Workspace) -> reply::Workspace {
     let environment = workspace.environment.and_then(|id| catalog.environments.get(&id));
     let files = workspace.files.iter().map(|file| Sent {
         path: file.path.clone(),
         package: file.package.clone(),
         version: file.version.clone(),
-        digests: file.digests.iter().filter_map(|digest| hex(digest).parse().ok()).collect(),
+        digests: file.digests.iter().copied().map(Digest::from).collect(),
         secrets: file.secrets.iter().filter_map(|id| Some(catalog.secrets.get(id)?.full_name())).collect(),
     });
     reply::Workspace {
         workspace: workspace.path.to_string(),
-        trusted: workspace.trusted.as_ref().and_then(|digest| hex(digest).parse().ok()),
+        trusted: workspace.trusted.map(Digest::from),
         environment: environment.map(|environment| environment.name.clone()),
         synced_at: workspace.synced_at,
         files: files.collect(),
     }
 }
 
-/// A digest's bytes; its text was checked when it was read.
-fn bytes(digest: &Digest) -> [u8; 32] {
-    let text = digest.as_str().as_bytes();
-    let nibble = |at: usize| match text.get(at) {
-        Some(b @ b'0'..=b'9') => b - b'0',
-        Some(b @ b'a'..=b'f') => b - b'a' + 10,
-        _ => 0,
-    };
-    std::array::from_fn(|at| nibble(2 * at) << 4 | nibble(2 * at + 1))
-}
-
-/// The time at which files of a workspace that hold the artifact of a secret were written, and which they are.
+/// The workspaces in whose files the artifact of a secret is.
 pub(super) fn applied(catalog: &Catalog, secret: &Id) -> Vec<reply::AppliedWorkspace> {
     let of = |workspace: &Workspace| {
         let files = workspace.files.iter().filter(|file| file.secrets.contains(secret));
         let files: Vec<_> = files.map(|file| file.path.clone()).collect();
-        let synced_at: Option<Timestamp> = workspace.synced_at;
-        let workspace = workspace.path.to_string();
-        (!files.is_empty()).then_some(reply::AppliedWorkspace { workspace, files, synced_at })
+        (!files.is_empty()).then(|| reply::AppliedWorkspace {
+            workspace: workspace.path.to_string(),
+            files,
+            synced_at: workspace.synced_at,
+        })
     };
     catalog.workspaces_by_path().filter_map(|(_, workspace)| of(workspace)).collect()
 }
@@ -228,11 +201,5 @@ mod tests {
         }
         assert!(check_path(&format!("/{}", "x".repeat(WORKSPACE_PATH_MAX - 1))).is_ok());
         assert!(check_path(&format!("/{}", "x".repeat(WORKSPACE_PATH_MAX))).is_err());
-    }
-
-    #[test]
-    fn a_digest_keeps_its_bytes() {
-        let text = "00ff7f80".repeat(8);
-        assert_eq!(hex(&bytes(&text.parse().unwrap())), text);
     }
 }

@@ -8,7 +8,7 @@ use crate::agent::{Agent, Answer, Got};
 use crate::policy::Policy;
 use bursar_proto::call::{ArtifactWatch, Call, QuickGet};
 use bursar_proto::error::{CallError, ErrorName};
-use bursar_proto::frame::REQUEST_MAX;
+use bursar_proto::frame::{REQUEST_MAX, UNDER_WAY_MAX};
 use bursar_proto::name::Qualified;
 use bursar_proto::reply::{Changed, Missed};
 use memchr::memchr;
@@ -25,9 +25,6 @@ const READ: usize = 4 * 1024;
 
 /// How much is answered with one write, in bytes; what a burst asks beyond that waits for the next.
 const WRITE: usize = 64 * 1024;
-
-/// Requests of one connection that may be under way at once; no more is read until some are answered.
-const UNDER_WAY_MAX: usize = 64;
 
 /// How long a peer may take to read an answer.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);

@@ -233,6 +233,12 @@ impl Unlocked {
             manifest.count_tag(keys, &key, &tag);
             last = Some(fresh.commit(batch));
         }
+        let mut seal_small = |key: Key, plain: &[u8], out: &mut Batch| {
+            let sealed = keys.seal(&key, plain)?;
+            manifest.count(keys, &key, &sealed);
+            out.push((key, Some(Sealed::from(sealed))));
+            Ok::<_, VaultError>(())
+        };
         for (id, secret) in &self.catalog.secrets {
             let mut batch = Batch::new();
             let mut record =
@@ -243,39 +249,29 @@ impl Unlocked {
                 Some(tag) => Some(reseal(Key::new(Kind::Artifact, *id), Some(tag), &mut batch)?),
                 None => None,
             };
-            let key = Key::new(Kind::Secret, *id);
-            let sealed = keys.seal(&key, &record::encode(&record)?)?;
-            manifest.count(keys, &key, &sealed);
-            batch.push((key, Some(Sealed::from(sealed))));
+            seal_small(Key::new(Kind::Secret, *id), &record::encode(&record)?, &mut batch)?;
             last = Some(fresh.commit(batch));
         }
-        let mut reseal_parts = |parts: &[PartV1], out: &mut Batch| -> Result<Vec<PartV1>, VaultError> {
-            let part = |part: &PartV1| {
-                let tag = reseal(Key::new(Kind::Part, part.id), Some(&part.tag), out)?;
-                Ok(PartV1 { id: part.id, tag })
-            };
-            parts.iter().map(part).collect()
+        let mut reseal_parts = |parts: &mut [PartV1], out: &mut Batch| {
+            for part in parts {
+                part.tag = reseal(Key::new(Kind::Part, part.id), Some(&part.tag), out)?;
+            }
+            Ok::<_, VaultError>(())
         };
         for id in self.catalog.packages.keys() {
             let mut batch = Batch::new();
-            let mut record =
-                self.catalog.package_record(id).ok_or(VaultError::Tampered("a package is gone"))?;
-            record.parts = reseal_parts(&record.parts, &mut batch)?;
-            let key = Key::new(Kind::Package, *id);
-            let sealed = keys.seal(&key, &record::encode(&record)?)?;
-            manifest.count(keys, &key, &sealed);
-            batch.push((key, Some(Sealed::from(sealed))));
+            let record = self.catalog.package_record(id);
+            let mut record = record.ok_or(VaultError::Tampered("a package is gone"))?;
+            reseal_parts(&mut record.parts, &mut batch)?;
+            seal_small(Key::new(Kind::Package, *id), &record::encode(&record)?, &mut batch)?;
             last = Some(fresh.commit(batch));
         }
         for id in self.catalog.workspaces.keys() {
             let mut batch = Batch::new();
-            let mut record =
-                self.catalog.workspace_record(id).ok_or(VaultError::Tampered("a workspace is gone"))?;
-            record.parts = reseal_parts(&record.parts, &mut batch)?;
-            let key = Key::new(Kind::Workspace, *id);
-            let sealed = keys.seal(&key, &record::encode(&record)?)?;
-            manifest.count(keys, &key, &sealed);
-            batch.push((key, Some(Sealed::from(sealed))));
+            let record = self.catalog.workspace_record(id);
+            let mut record = record.ok_or(VaultError::Tampered("a workspace is gone"))?;
+            reseal_parts(&mut record.parts, &mut batch)?;
+            seal_small(Key::new(Kind::Workspace, *id), &record::encode(&record)?, &mut batch)?;
             last = Some(fresh.commit(batch));
         }
         if let Some(last) = last {

@@ -250,8 +250,7 @@ fn definition_of(record: DefinitionV1) -> Result<Definition, UnknownForm> {
 /// Path and mode of a stored file.
 pub(crate) fn file_place(file: &PackageFileV1) -> Result<(FilePath, FileMode), UnknownForm> {
     let path = file.path.parse().map_err(|_| UnknownForm::Unreadable)?;
-    let mode = format!("{:03o}", file.mode).parse().map_err(|_| UnknownForm::Unreadable)?;
-    Ok((path, mode))
+    Ok((path, FileMode::from_bits(file.mode).ok_or(UnknownForm::Unreadable)?))
 }
 
 /// A full name out of an organization's id and a stored name.
