@@ -14,7 +14,7 @@
 //! | `credentials` | a secret's fields, from flags, files and prompts to JSON |
 //! | `origin` | which file or flag a refused field came from |
 //! | `output` | the one printer |
-//! | `progress` | a line for work that lasts |
+//! | `progress` | many calls at once, and a line while they last |
 //! | `values` | artifacts on their way into templates |
 //! | `file` | files with values: 0600, by rename |
 //! | `harden` | no core file |

@@ -4,15 +4,17 @@
 //! looked up in the environment of its own organization.
 
 use crate::session::Session;
-use crate::stop::Stop;
+use crate::stop::{Stop, told};
 use crate::values::{Group, Values, pull};
-use crate::workspace::Workspace;
 use crate::workspace::document::nearest;
+use crate::workspace::manifest::complete;
+use crate::workspace::{Workspace, environment_in, no_environment};
 use bursar_proto::call::{ElementList, EnvironmentList, EnvironmentShow};
 use bursar_proto::client::Client;
 use bursar_proto::error::{CallError, ErrorName};
+use bursar_proto::kind::Stage;
 use bursar_proto::library::{Definition, Elements};
-use bursar_proto::name::{OrganizationName, Reference};
+use bursar_proto::name::{OrganizationName, Qualified, Reference};
 use bursar_proto::reply::Environment;
 use bursar_proto::template::{Fault, Mark, Subject, Template};
 use std::collections::{BTreeMap, BTreeSet};
@@ -62,10 +64,6 @@ fn lines<'f>(place: &'f str, faults: &'f [Fault]) -> impl Iterator<Item = String
     faults.iter().map(move |fault| format!("{place}: {fault}"))
 }
 
-fn told(faults: &[String]) -> Result<(), Stop> {
-    if faults.is_empty() { Ok(()) } else { Err(Stop::usage(faults.join("\n"))) }
-}
-
 /// Where names belong.
 pub(crate) struct Scope {
     /// The workspace in force.
@@ -75,11 +73,15 @@ pub(crate) struct Scope {
 
 impl Scope {
     /// The workspace around, and the environment that was said; the workspace's if none was.
-    pub(crate) fn find(environment: Option<Reference>) -> Result<Self, Stop> {
-        let mut scope = Self { workspace: Workspace::find()?, environment: None };
+    pub(crate) fn find(session: &Session, environment: Option<Reference>) -> Result<Self, Stop> {
+        Ok(Self::of(Workspace::find(&session.surroundings)?, environment))
+    }
+
+    fn of(workspace: Option<Workspace>, said: Option<Reference>) -> Self {
+        let mut scope = Self { workspace, environment: None };
         let set = || scope.workspace.as_ref().and_then(|workspace| workspace.manifest.environment.clone());
-        scope.environment = environment.or_else(set).map(|name| scope.complete(&name));
-        Ok(scope)
+        scope.environment = said.or_else(set).map(|name| complete(name, scope.home()));
+        scope
     }
 
     /// Pulls what templates name. Without a name and a workspace nobody is asked.
@@ -104,12 +106,6 @@ impl Scope {
         self.workspace.as_ref().and_then(|workspace| workspace.manifest.organization.as_ref())
     }
 
-    /// A name with the organization that it has around here.
-    fn complete(&self, name: &Reference) -> Reference {
-        let organization = name.organization.as_ref().or(self.home());
-        Reference { organization: organization.cloned(), name: name.name.clone() }
-    }
-
     fn library(&self) -> Option<(&Elements, Option<&OrganizationName>)> {
         let library = self.workspace.as_ref()?.manifest.library.as_ref()?;
         Some((&library.elements, library.name.organization.as_ref()))
@@ -121,7 +117,7 @@ impl Scope {
         for mark in marks {
             match &mark.subject {
                 Subject::Secret(name) => {
-                    named.secrets.insert(name.clone(), self.complete(name));
+                    named.secrets.insert(name.clone(), complete(name.clone(), self.home()));
                 }
                 Subject::Element(name) => match self.library().and_then(|(elements, _)| elements.get(name)) {
                     Some(definition) => {
@@ -149,7 +145,7 @@ impl Scope {
             by_organization.insert(organization, library);
         }
         for name in data {
-            let full = self.complete(&name);
+            let full = complete(name.clone(), self.home());
             let elements = by_organization.entry(full.organization.clone()).or_default();
             elements.insert(name, Definition::Uses(full));
         }
@@ -168,10 +164,7 @@ impl Scope {
     }
 
     fn said(&self) -> Result<&Reference, Stop> {
-        self.environment.as_ref().ok_or_else(|| {
-            Stop::usage("no environment: neither -e nor a bursar.toml says one")
-                .hint("name one: -e NAME; see them: bursar environment list")
-        })
+        self.environment.as_ref().ok_or_else(no_environment)
     }
 
     /// The environment in which an organization's elements are looked up.
@@ -180,33 +173,20 @@ impl Scope {
         client: &mut Client,
         organization: Option<&OrganizationName>,
     ) -> Result<Reference, Stop> {
-        let environment = self.said()?;
-        let own = environment.organization.as_ref();
-        let Some(organization) = organization.filter(|organization| Some(*organization) != own) else {
-            return Ok(environment.clone());
-        };
-        let listed = self.workspace.as_ref().and_then(|one| one.others(environment).get(organization));
-        if let Some(listed) = listed {
-            return Ok(listed.clone());
+        let said = self.said()?;
+        let Some(organization) = organization else { return Ok(said.clone()) };
+        let none = BTreeMap::new();
+        let others = self.workspace.as_ref().map_or(&none, |workspace| workspace.others(said));
+        if let Some(found) = environment_in(organization, said, others) {
+            return Ok(found);
         }
+        // a name without an organization has one for the agent
         let said = self.shown(client)?;
         if said.environment.organization == *organization {
             return Ok(said.environment.into());
         }
-        let stage = said.stage;
-        let mut same = client.call(&EnvironmentList { organization: Some(organization.clone()) })?;
-        same.retain(|one| one.stage == stage);
-        if let [only] = same.as_slice() {
-            return Ok(only.environment.clone().into());
-        }
-        let names: Vec<_> = same.iter().map(|one| one.environment.to_string()).collect();
-        let found = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-        let message = format!(
-            "{} is no environment of {organization}, which has of stage {stage}: {found}",
-            said.environment
-        );
-        Err(Stop::from(CallError::new(ErrorName::NotFound, message))
-            .hint(format!("say which is meant, in bursar.toml: [environments] {organization} = \"NAME\"")))
+        let all = client.call(&EnvironmentList { organization: Some(organization.clone()) })?;
+        Ok(only_of_stage(organization, said.stage, all)?.into())
     }
 
     /// Names what was probably meant, where a name is nobody's.
@@ -237,6 +217,33 @@ impl Scope {
     }
 }
 
+/// An organization's one environment of a stage.
+///
+/// # Errors
+/// In the words that the agent has for packages: there is none, or there are several.
+fn only_of_stage(
+    organization: &OrganizationName,
+    stage: Stage,
+    all: Vec<Environment>,
+) -> Result<Qualified, CallError> {
+    let mut of_stage = all.into_iter().filter(|one| one.stage == stage).map(|one| one.environment);
+    match (of_stage.next(), of_stage.next()) {
+        (Some(only), None) => Ok(only),
+        (None, _) => {
+            let message = format!("{organization} has no environment of stage {stage}");
+            Err(CallError::new(ErrorName::NotFound, message)
+                .hint(format!("make one: bursar environment create {organization}/{stage} --stage {stage}")))
+        }
+        (Some(one), Some(other)) => {
+            let message = format!("{organization} has several environments of stage {stage}: {one}, {other}");
+            Err(CallError::new(ErrorName::Invalid, message).hint(format!(
+                "say which, under [environments] in bursar.toml: {organization} = \"{}\"",
+                one.name
+            )))
+        }
+    }
+}
+
 /// What templates name.
 #[derive(Default)]
 struct Named {
@@ -262,9 +269,75 @@ mod tests {
         assert_eq!(begin, ["a: line 1, column 1", "a: line 2, column 1", "c: line 1, column 1"]);
     }
 
+    fn workspace(text: &str) -> (tempfile::TempDir, Workspace) {
+        let home = tempfile::tempdir().unwrap();
+        let workspace = Workspace::create(&home.path().canonicalize().unwrap(), text).unwrap();
+        (home, workspace)
+    }
+
     #[test]
     fn an_environment_belongs_to_the_organization_around() {
-        let scope = Scope { workspace: None, environment: Some("acme/staging".parse().unwrap()) };
+        let manifest = "organization = 'acme'\nenvironment = 'staging'\n";
+        for (around, said, environment) in [
+            (true, Some("production"), Some("acme/production")),
+            (true, Some("beta/production"), Some("beta/production")),
+            (true, None, Some("acme/staging")),
+            (false, Some("production"), Some("production")),
+            (false, None, None),
+        ] {
+            let found = around.then(|| workspace(manifest));
+            let (_home, workspace) = found.unzip();
+            let scope = Scope::of(workspace, said.map(|name| name.parse().unwrap()));
+            assert_eq!(scope.environment.map(|one| one.to_string()).as_deref(), environment, "{said:?}");
+        }
+    }
+
+    #[test]
+    fn a_stage_stands_for_an_organizations_only_environment_of_it() {
+        let organization: OrganizationName = "beta".parse().unwrap();
+        let only = |names: &[&str]| {
+            let one = |name: &&str| {
+                let stage = if name.starts_with("dev") { "development" } else { "staging" };
+                serde_json::json!({
+                    "environment": format!("beta/{name}"), "stage": stage,
+                    "created_at": "2026-11-21T06:00:00Z", "secrets": 0
+                })
+            };
+            let all = names.iter().map(|name| serde_json::from_value(one(name)).unwrap()).collect();
+            only_of_stage(&organization, Stage::Development, all)
+        };
+        assert_eq!(only(&["stg", "dev"]).unwrap().to_string(), "beta/dev");
+        let none = only(&["stg"]).unwrap_err();
+        assert_eq!(
+            (none.name.exit_code(), none.message.as_str()),
+            (5, "beta has no environment of stage development")
+        );
+        let several = only(&["dev", "dev-two"]).unwrap_err();
+        assert_eq!(
+            several.message,
+            "beta has several environments of stage development: beta/dev, beta/dev-two"
+        );
+        assert!(several.hint.unwrap().ends_with("beta = \"dev\""));
+    }
+
+    #[test]
+    fn names_are_sorted_by_what_they_name() {
+        let (_home, workspace) =
+            workspace("organization = 'acme'\n[library]\nname = 'site'\n[library.elements]\nb = 'acme/b'\n");
+        let scope = Scope::of(Some(workspace), None);
+        let marks = parse([("t".to_owned(), "%b:c% %secret:x% %secret:x/y% %acme/b% %b%")]).unwrap();
+        let named = scope.sort(marks[0].template.marks());
+        let texts =
+            |names: &mut dyn Iterator<Item = &Reference>| names.map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(texts(&mut named.library.keys()), ["b"]);
+        assert_eq!(texts(&mut named.data.iter()), ["acme/b"]);
+        assert_eq!(texts(&mut named.secrets.keys()), ["x", "x/y"]);
+        assert_eq!(texts(&mut named.secrets.values()), ["acme/x", "x/y"]);
+    }
+
+    #[test]
+    fn outside_of_a_workspace_a_name_is_a_data_element_each_once() {
+        let scope = Scope::of(None, Some("acme/staging".parse().unwrap()));
         let marks = parse([("t".to_owned(), "%a% %secret:x/y% %b:c% %acme/a% %a%")]).unwrap();
         let named = scope.sort(marks[0].template.marks());
         assert_eq!(named.data.iter().map(ToString::to_string).collect::<Vec<_>>(), ["a", "b", "acme/a"]);

@@ -1,6 +1,11 @@
-//! What is shown of work that lasts: a line on stderr, only where a person looks on and waits, and gone at the end.
+//! Many calls at once, and what is shown of them where they last: a line on stderr, only where a person looks on and waits,
+//! and gone at the end.
 
-use crate::output::Printer;
+use crate::session::Session;
+use crate::stop::Stop;
+use bursar_proto::call::Method;
+use bursar_proto::client::Client;
+use bursar_proto::error::CallError;
 use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
@@ -13,8 +18,27 @@ const SILENCE: Duration = Duration::from_secs(1);
 /// How often the line is drawn anew.
 const PACE: Duration = Duration::from_millis(200);
 
+/// Makes calls of one kind over one connection, and answers in their order; `what` is in words: `resolving`.
+///
+/// # Errors
+/// The connection breaks; the agent's own errors stand in the place of the answer that they are.
+pub(crate) fn call_all<M: Method>(
+    session: &Session,
+    client: &mut Client,
+    what: &'static str,
+    calls: &[M],
+) -> Result<Vec<Result<M::Reply, CallError>>, Stop> {
+    let progress = Progress::start(what, shown(session.printer.json(), io::stderr().is_terminal()));
+    Ok(client.call_all(calls, |done| progress.step(done, calls.len()))?)
+}
+
+/// Whether anybody would see a line.
+fn shown(json: bool, is_terminal: bool) -> bool {
+    is_terminal && !json
+}
+
 /// Work under way. The line is gone when this is dropped.
-pub(crate) struct Progress {
+struct Progress {
     count: Arc<Count>,
     line: Option<(mpsc::Sender<()>, JoinHandle<()>)>,
 }
@@ -26,10 +50,8 @@ struct Count {
 }
 
 impl Progress {
-    /// Begins; `what` is in words: `resolving`.
-    pub(crate) fn start(printer: &Printer, what: &'static str) -> Self {
+    fn start(what: &'static str, shown: bool) -> Self {
         let count = Arc::new(Count::default());
-        let shown = !printer.json() && io::stderr().is_terminal();
         let line = shown.then(|| {
             let (end, ended) = mpsc::channel();
             let count = Arc::clone(&count);
@@ -38,8 +60,7 @@ impl Progress {
         Self { count, line }
     }
 
-    /// Says how much is done.
-    pub(crate) fn step(&self, done: usize, total: usize) {
+    fn step(&self, done: usize, total: usize) {
         self.count.total.store(total, Ordering::Relaxed);
         self.count.done.store(done, Ordering::Relaxed);
     }
@@ -82,9 +103,16 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_drawn_under_json() {
-        let progress = Progress::start(&Printer::new(true, true), "resolving");
-        progress.step(1, 2);
-        assert!(progress.line.is_none());
+    fn a_line_is_drawn_only_where_a_person_looks_on() {
+        for (json, is_terminal, drawn) in
+            [(false, true, true), (true, true, false), (false, false, false), (true, false, false)]
+        {
+            assert_eq!(shown(json, is_terminal), drawn, "{json} {is_terminal}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_shown_draws_nothing() {
+        assert!(Progress::start("resolving", false).line.is_none());
     }
 }

@@ -49,6 +49,14 @@ impl Stop {
     }
 }
 
+/// One refusal of all faults that input has, a line each.
+///
+/// # Errors
+/// There is one.
+pub(crate) fn told(faults: &[String]) -> Result<(), Stop> {
+    if faults.is_empty() { Ok(()) } else { Err(Stop::usage(faults.join("\n"))) }
+}
+
 /// Why the system refused, in words that hold no input.
 fn reason(error: &io::Error) -> String {
     match error.kind() {

@@ -3,7 +3,7 @@
 //! A value leaves here only as what a mark stands for; no reason and no error holds one.
 
 use crate::output::text::printable;
-use crate::progress::Progress;
+use crate::progress::call_all;
 use crate::session::Session;
 use crate::stop::Stop;
 use bursar_proto::call::{ArtifactGet, LibraryResolve};
@@ -21,6 +21,7 @@ use std::rc::Rc;
 /// How many elements one request resolves: with four names of the greatest length each they fit a request, and the
 /// answers come in steps that can be shown.
 pub(crate) const RESOLVE_MAX: usize = 200;
+
 /// Artifacts by what stands for them in templates.
 #[derive(Default)]
 pub(crate) struct Values(BTreeMap<Subject, Rc<Artifact>>);
@@ -116,7 +117,7 @@ pub(crate) fn pull(
     let resolved = resolve(session, client, groups, &mut failures)?;
     let mut values = Values::default();
     let gets: Vec<_> = secrets.values().map(|secret| get(secret.clone(), None)).collect();
-    let pulled = get_all(session, client, &gets)?;
+    let pulled = call_all(session, client, "pulling", &gets)?;
     for (name, artifact) in secrets.keys().zip(pulled) {
         if let Some(artifact) = failures.sift(artifact) {
             values.insert(Subject::Secret(name.clone()), artifact);
@@ -133,7 +134,7 @@ pub(crate) fn pull(
         names.entry(secret).or_default().push(one.element);
     }
     let gets: Vec<_> = gets.into_values().collect();
-    let pulled = get_all(session, client, &gets)?;
+    let pulled = call_all(session, client, "pulling", &gets)?;
     for (artifact, names) in pulled.into_iter().zip(names.into_values()) {
         let Some(artifact) = failures.sift(artifact).map(Rc::new) else { continue };
         values.0.extend(names.into_iter().map(|name| (Subject::Element(name), Rc::clone(&artifact))));
@@ -149,9 +150,7 @@ fn resolve(
     failures: &mut Failures,
 ) -> Result<Vec<Resolved>, Stop> {
     let calls: Vec<_> = groups.iter().flat_map(in_requests).collect();
-    let progress = Progress::start(&session.printer, "resolving");
-    let resolutions = client.call_all(&calls, |done| progress.step(done, calls.len()))?;
-    let resolved: Vec<_> = resolutions
+    let resolved: Vec<_> = call_all(session, client, "resolving", &calls)?
         .into_iter()
         .filter_map(|resolution| failures.sift(resolution))
         .flat_map(|resolution| resolution.elements)
@@ -181,15 +180,6 @@ pub(crate) fn in_parts(elements: &Elements) -> impl Iterator<Item = Elements> {
 
 fn get(secret: Reference, environment: Option<Reference>) -> ArtifactGet {
     ArtifactGet { secret, min_validity: None, environment }
-}
-
-fn get_all(
-    session: &Session,
-    client: &mut Client,
-    gets: &[ArtifactGet],
-) -> Result<Vec<Result<Artifact, CallError>>, Stop> {
-    let progress = Progress::start(&session.printer, "pulling");
-    Ok(client.call_all(gets, |done| progress.step(done, gets.len()))?)
 }
 
 /// Lets through only what can be used, all of it; an element may be a package's.
@@ -343,7 +333,7 @@ mod tests {
 
     #[test]
     fn the_largest_request_fits_a_line() {
-        use bursar_proto::frame::REQUEST_MAX;
+        use bursar_proto::frame::{REQUEST_MAX, size_of};
         use bursar_proto::library::Slots;
         let longest =
             |number: usize| -> Reference { format!("{}/{:0>100}", "o".repeat(39), number).parse().unwrap() };
@@ -352,6 +342,6 @@ mod tests {
         let elements = (0..RESOLVE_MAX).map(|at| (longest(at), Definition::Defines(slots.clone()))).collect();
         let group = Group { organization: None, environment: longest(0), elements };
         let call = in_requests(&group).next().unwrap();
-        assert!(serde_json::to_string(&call).unwrap().len() + 200 < REQUEST_MAX);
+        assert!(size_of(&call) <= REQUEST_MAX);
     }
 }

@@ -6,7 +6,8 @@
 //! | `edit` | our own edits of it |
 //! | `lock` | `bursar.lock`: the pinned versions |
 //! | `document` | TOML, with the places of its faults |
-//! | `library` | what a workspace publishes |
+//! | `library` | what a workspace publishes and builds |
+//! | `operations` | `sync`, `add`, `status`, `build`, in order |
 //! | `versions` | which version of a package a workspace gets |
 //! | `packages` | from names of packages to rendered files |
 //! | `wanted` | files as they should be |
@@ -31,8 +32,9 @@ pub(crate) mod update;
 mod versions;
 mod wanted;
 
-use crate::output::Printer;
+use crate::session::Session;
 use crate::stop::Stop;
+use crate::surroundings::Surroundings;
 use bursar_proto::call::WorkspaceShow;
 use bursar_proto::client::Client;
 use bursar_proto::error::{CallError, ErrorName};
@@ -67,23 +69,23 @@ impl Workspace {
     ///
     /// # Errors
     /// There is one, and it cannot be read.
-    pub(crate) fn find() -> Result<Option<Self>, Stop> {
-        root()?.map(|root| Self::at(&root)).transpose()
+    pub(crate) fn find(surroundings: &Surroundings) -> Result<Option<Self>, Stop> {
+        root(surroundings)?.map(|root| Self::at(&root)).transpose()
     }
 
     /// The same where there must be one.
     ///
     /// # Errors
     /// There is none, or it cannot be read.
-    pub(crate) fn open() -> Result<Self, Stop> {
-        Self::at(&required(root()?)?)
+    pub(crate) fn open(surroundings: &Surroundings) -> Result<Self, Stop> {
+        Self::at(&required(root(surroundings)?)?)
     }
 
     /// The same, and nobody else writes there as long as this lives.
-    pub(crate) fn hold(printer: &Printer) -> Result<Self, Stop> {
-        let root = required(root()?)?;
+    pub(crate) fn hold(session: &Session) -> Result<Self, Stop> {
+        let root = required(root(&session.surroundings)?)?;
         let tree = Tree::open(&root)?;
-        tree.hold(|| printer.note("waiting for another bursar that writes in this workspace …"))?;
+        tree.hold(|| session.printer.note("waiting for another bursar that writes in this workspace …"))?;
         Self::read(&root, tree)
     }
 
@@ -97,7 +99,7 @@ impl Workspace {
             let path = root.join(MANIFEST);
             Stop::unreadable(&path, &std::io::ErrorKind::NotFound.into())
         })?;
-        let (manifest, digest) = (Manifest::read(&text)?, sha256(text.as_bytes())?);
+        let (manifest, digest) = (Manifest::read(&text)?, sha256(text.as_bytes()));
         Ok(Self { root: root.to_owned(), manifest, digest, text: text.to_string(), tree })
     }
 
@@ -140,11 +142,7 @@ impl Workspace {
     /// There is neither.
     pub(crate) fn environment(&self, said: Option<Reference>) -> Result<Reference, Stop> {
         let said = said.map(|environment| complete(environment, self.manifest.organization.as_ref()));
-        said.or_else(|| self.manifest.environment.clone()).ok_or_else(|| {
-            Stop::usage(format!("no environment: neither -e nor {MANIFEST} says one")).hint(format!(
-                "name one, -e NAME, or set it in {MANIFEST}; see them: bursar environment list"
-            ))
-        })
+        said.or_else(|| self.manifest.environment.clone()).ok_or_else(no_environment)
     }
 
     /// What `[environments]` says for other organizations. It goes with the workspace's own environment: another one may
@@ -178,12 +176,40 @@ impl Workspace {
     }
 }
 
+/// The refusal where no environment is said.
+pub(crate) fn no_environment() -> Stop {
+    Stop::usage(format!("no environment: neither -e nor a {MANIFEST} says one"))
+        .hint(format!("name one, -e NAME, or set it in {MANIFEST}; see them: bursar environment list"))
+}
+
+/// The environment in which the names of an organization are looked up: `home` in its own, in others the one that is said
+/// for them. `None` stands for the only one of the same stage.
+pub(crate) fn environment_in(
+    organization: &OrganizationName,
+    home: &Reference,
+    others: &BTreeMap<OrganizationName, Reference>,
+) -> Option<Reference> {
+    if home.organization.as_ref() == Some(organization) {
+        return Some(home.clone());
+    }
+    others.get(organization).cloned()
+}
+
 /// The directory with the nearest `bursar.toml`, here or above; nothing is read.
-pub(crate) fn root() -> Result<Option<PathBuf>, Stop> {
-    let here = here()?;
+pub(crate) fn root(surroundings: &Surroundings) -> Result<Option<PathBuf>, Stop> {
+    Ok(nearest(&here()?, own_config(surroundings).as_deref()))
+}
+
+/// The directory of the agent's own config, without symlinks: the `bursar.toml` there makes no workspace of it.
+pub(crate) fn own_config(surroundings: &Surroundings) -> Option<PathBuf> {
+    surroundings.config_dir()?.canonicalize().ok()
+}
+
+/// The nearest directory with a `bursar.toml`, `here` or above, but for `config`.
+fn nearest(here: &Path, config: Option<&Path>) -> Option<PathBuf> {
     // a link that leads nowhere is there too, and is named as one
-    let root = here.ancestors().find(|above| above.join(MANIFEST).symlink_metadata().is_ok());
-    Ok(root.map(Path::to_owned))
+    let is_root = |above: &&Path| Some(*above) != config && above.join(MANIFEST).symlink_metadata().is_ok();
+    here.ancestors().find(is_root).map(Path::to_owned)
 }
 
 /// The same where there must be one.
@@ -233,7 +259,7 @@ mod tests {
     fn a_workspace_is_made_once() {
         let (_home, root) = home();
         let made = Workspace::create(&root, "organization = 'acme'\n").unwrap();
-        assert_eq!(made.digest, sha256(b"organization = 'acme'\n").unwrap());
+        assert_eq!(made.digest, sha256(b"organization = 'acme'\n"));
         let (code, said) = refused(Workspace::create(&root, ""));
         assert!(code == 10 && said.ends_with("bursar.toml is there already"), "{said}");
         assert_eq!(Workspace::at(&root).unwrap().digest, made.digest);
@@ -268,6 +294,40 @@ mod tests {
         assert_eq!((others("a/stg"), others("a/prod")), (1, 0));
         fs::write(root.join(MANIFEST), "environment = 'x'").unwrap();
         assert_eq!(Workspace::at(&root).unwrap().environment(None).unwrap().to_string(), "x");
+    }
+
+    #[test]
+    fn the_config_of_the_agent_makes_no_workspace() {
+        let (_home, root) = home();
+        let (config, below) = (root.join("outer/config"), root.join("outer/config/below/deep"));
+        fs::create_dir_all(&below).unwrap();
+        fs::write(config.join(MANIFEST), "").unwrap();
+        assert_eq!(nearest(&below, None), Some(config.clone()));
+        assert_eq!(nearest(&below, Some(&config)), None);
+        fs::write(root.join("outer").join(MANIFEST), "").unwrap();
+        assert_eq!(nearest(&config, Some(&config)), Some(root.join("outer")));
+        fs::write(below.join(MANIFEST), "").unwrap();
+        assert_eq!(nearest(&below, Some(&config)), Some(below));
+
+        std::os::unix::fs::symlink(&config, root.join("link")).unwrap();
+        let surroundings = Surroundings { home: Some(root.join("link").into()), ..Surroundings::default() };
+        assert_eq!(own_config(&surroundings), Some(config));
+        assert_eq!(own_config(&Surroundings::default()), None);
+    }
+
+    #[test]
+    fn an_organization_has_its_own_environment_or_the_one_that_is_said_for_it() {
+        let others = BTreeMap::from([("beta".parse().unwrap(), "beta/stage-2".parse().unwrap())]);
+        for (home, organization, environment) in [
+            ("acme/staging", "acme", Some("acme/staging")),
+            ("acme/staging", "beta", Some("beta/stage-2")),
+            ("beta/one", "beta", Some("beta/one")),
+            ("acme/staging", "gamma", None),
+            ("staging", "acme", None),
+        ] {
+            let found = environment_in(&organization.parse().unwrap(), &home.parse().unwrap(), &others);
+            assert_eq!(found.map(|one| one.to_string()).as_deref(), environment, "{home} {organization}");
+        }
     }
 
     #[test]

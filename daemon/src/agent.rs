@@ -157,7 +157,7 @@ impl Agent {
             Call::LibraryResolve(call) => answer(self.library_resolve(call).await),
             Call::PackagePublish(call) => answer(self.package_publish(call, caller).await),
             Call::PackageList(call) => answer(self.package_list(&call)),
-            Call::PackageShow(call) => answer(self.package_show(call.package)),
+            Call::PackageShow(call) => answer(self.package_show(call)),
             Call::PackageFetch(call) => answer(self.package_fetch(call)),
             Call::PackageResolve(call) => answer(self.package_resolve(call).await),
             Call::PackageGet(call) => self.package_get(call, caller).await,

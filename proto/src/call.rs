@@ -371,10 +371,12 @@ methods! {
         /// Only this organization's.
         organization: Option<OrganizationName>,
     } -> Vec<reply::PackageListed>;
-    /// A package's versions, the highest first, with elements and files. Without a value or a template.
+    /// A package's versions, the highest first, one of them with elements and files. Without a value or a template.
     "package.show" PackageShow {
         /// Its name.
         package: Reference,
+        /// The version whose elements and files are told; the highest if not said.
+        version: Option<Version>,
     } -> reply::Package;
     /// The content of one version: elements and templates.
     "package.fetch" PackageFetch {
@@ -414,7 +416,7 @@ methods! {
         workspace: String,
     } -> reply::Workspace;
     /// The workspaces that the agent knows, by path.
-    "workspace.list" WorkspaceList {} -> Vec<reply::Workspace>;
+    "workspace.list" WorkspaceList {} -> Vec<reply::WorkspaceListed>;
     /// Notes that a person trusts a workspace whose `bursar.toml` has this digest.
     "workspace.trust" WorkspaceTrust {
         /// Its absolute path.

@@ -377,10 +377,10 @@ pub struct PackageVersion {
     pub published_at: Option<Timestamp>,
     /// Who published it: `uid 1000`.
     pub published_by: String,
-    /// Its elements.
-    pub elements: Elements,
-    /// Its files.
-    pub files: Vec<PackageFileListed>,
+    /// Its elements; null for versions that are only listed.
+    pub elements: Option<Elements>,
+    /// Its files; null for versions that are only listed.
+    pub files: Option<Vec<PackageFileListed>>,
 }
 
 /// A file of a package, without its template.
@@ -409,6 +409,21 @@ pub struct PackageContent {
     pub elements: Elements,
     /// Its files with their templates.
     pub files: Vec<PackageFile>,
+}
+
+/// A workspace in a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkspaceListed {
+    /// Its absolute path.
+    pub workspace: String,
+    /// The digest of the `bursar.toml` that a person trusts.
+    pub trusted: Option<Digest>,
+    /// The environment that it was last built for.
+    pub environment: Option<Qualified>,
+    /// When files were last written.
+    pub synced_at: Option<Timestamp>,
+    /// How many files were written.
+    pub files: u64,
 }
 
 /// What the agent knows of a workspace.

@@ -136,6 +136,15 @@ impl<'a> Template<'a> {
         })
     }
 
+    /// The text around its marks, each of which is a zero byte here.
+    pub fn text(&self) -> String {
+        let piece = |piece: &Piece<'a>| match piece {
+            Piece::Text(text) => *text,
+            Piece::Mark(_) => "\0",
+        };
+        self.0.iter().map(piece).collect()
+    }
+
     /// The text with `value` in the place of each mark. What comes out is wiped on drop.
     ///
     /// # Errors
@@ -314,6 +323,11 @@ mod tests {
         assert_eq!(render("%secret:acme/x%%token%"), Ok("xa\"b&<é".into()));
         assert_eq!(render("100%% and %%token%%"), Ok("100% and %token%".into()));
         assert_eq!(render(""), Ok(String::new()));
+    }
+
+    #[test]
+    fn the_text_around_marks_keeps_its_lines() {
+        assert_eq!(Template::parse("a%x%b\n%%c").unwrap().text(), "a\0b\n%c");
     }
 
     #[test]

@@ -226,7 +226,8 @@ fn is_box(program: &Path) -> bool {
 #[test]
 fn signals_files_and_limits_are_what_they_would_be_without() {
     let (home, _daemon) = acme();
-    let state = "grep -E '^Sig(Blk|Ign|Cgt)' /proc/self/status; ls -l /proc/self/fd | wc -l; umask; pwd; ulimit -S -a; ulimit -H -a";
+    let state = "grep -E '^Sig(Blk|Ign|Cgt)' /proc/self/status; ls -l /proc/self/fd | wc -l; umask; pwd; \
+                 ulimit -S -a; ulimit -H -a";
     for before in ["", "trap '' HUP TERM;", "umask 027; ulimit -n 99; ulimit -c 10;"] {
         let said = |command: &str| {
             let mut shell = Command::new("sh");

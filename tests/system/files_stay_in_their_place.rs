@@ -169,13 +169,19 @@ fn no_symlink_and_nothing_odd_is_written_through() {
     // a link in the place of what was written
     fs::remove_file(shop.path("a")).unwrap();
     symlink(outside.path("file"), shop.path("a")).unwrap();
-    shop.refused(2, "invalid", &["status"]);
+    assert_eq!(states(&shop), ["a edited", "deep/b current"]);
+    assert_ne!(shop.run(&["sync"]).code, 0);
+    // the package goes: the link is not what we wrote, and its end is not ours at all
     shop.write("bursar.toml", "organization = 'acme'\nenvironment = 'staging'\n");
     shop.run(&["workspace", "trust"]).ok();
-    shop.refused(2, "invalid", &["sync", "--force"]);
-    assert_eq!(outside.stamps(), before);
-    // our own files as links
+    for arguments in [&["sync"][..], &["sync", "--force"]] {
+        assert!(shop.refused(2, "invalid", arguments).starts_with("a is a symlink"));
+        assert_eq!(outside.stamps(), before, "{arguments:?}");
+    }
     fs::remove_file(shop.path("a")).unwrap();
+    shop.run(&["sync"]).ok();
+    assert!(!shop.has("deep/b"));
+    // our own files as links
     fs::remove_file(shop.path("bursar.toml")).unwrap();
     outside.write("bursar.toml", SHOP);
     symlink(outside.path("bursar.toml"), shop.path("bursar.toml")).unwrap();

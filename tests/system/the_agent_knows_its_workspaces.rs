@@ -32,7 +32,7 @@ fn file(path: &str, number: usize) -> Value {
 }
 
 fn recording(workspace: &str, files: Value) -> Value {
-    json!({ "workspace": workspace, "environment": "acme/staging", "files": files })
+    json!({ "workspace": workspace, "environment": "acme/staging", "files": files, "synced": true })
 }
 
 fn show(home: &Home, workspace: &str) -> Value {
@@ -97,7 +97,9 @@ fn it_is_trusted_recorded_listed_and_forgotten() {
     let list = home.ok("workspace.list", json!({}));
     let paths: Vec<&Value> = list.as_array().unwrap().iter().map(|one| &one["workspace"]).collect();
     assert_eq!(paths, ["/", "/a/path with blanks/ä", "/w"]);
-    assert_eq!(list[2], show(&home, "/w"));
+    let mut listed = show(&home, "/w");
+    listed["files"] = json!(1);
+    assert_eq!(list[2], listed);
     assert!(list[1]["trusted"].is_null(), "what was written is not trusted by that");
 
     home.ok("workspace.forget", json!({ "workspace": "/w" }));
@@ -125,6 +127,20 @@ fn files_are_shown_by_path() {
     daemon.kill9();
     let _daemon = home.start();
     assert_eq!(paths(), ["a", "a/z", "b"]);
+}
+
+#[test]
+fn what_is_about_to_be_written_is_known_and_moves_no_time_and_grants_no_trust() {
+    let (home, _daemon) = with_api();
+    let mut params = recording("/w", json!([file("a", 1)]));
+    params["synced"] = json!(false);
+    params["trusted"] = json!(digest(9));
+    let recorded = home.ok("workspace.record", params);
+    assert_eq!(recorded["files"], json!([file("a", 1)]));
+    assert!(recorded["synced_at"].is_null() && recorded["trusted"].is_null(), "{recorded}");
+    let twice =
+        home.call("workspace.record", recording("/w", json!([file("a", 1), file("a", 2)]))).unwrap_err();
+    assert_eq!(twice.message, "field files: a is there twice");
 }
 
 #[test]

@@ -18,7 +18,7 @@ fn applied(home: &Home, secret: &str) -> Value {
 fn record(home: &Home, path: &str, files: &[(&str, &[&str])]) -> Value {
     let file = |(path, secrets): &(&str, &[&str])| json!({ "path": path, "package": "acme/site", "version": "1.0.0", "digests": ["0".repeat(64)], "secrets": secrets });
     let files: Vec<Value> = files.iter().map(file).collect();
-    let params = json!({ "workspace": path, "environment": "acme/staging", "files": files });
+    let params = json!({ "workspace": path, "environment": "acme/staging", "files": files, "synced": true });
     home.ok("workspace.record", params)["synced_at"].clone()
 }
 

@@ -13,8 +13,8 @@ pub(crate) struct For {
 }
 
 // What a person allows.
-#[derive(clap::Args)]
-pub(crate) struct Writing {
+#[derive(Clone, Copy, clap::Args)]
+pub(crate) struct Allowed {
     /// Write over files that somebody edited, and remove those that no package wants any more
     #[arg(long)]
     pub(crate) force: bool,
@@ -27,11 +27,11 @@ pub(crate) struct Writing {
 pub(crate) struct Add {
     /// A package: NAME, ORGANIZATION/NAME, or either with a version requirement; may be given several times
     #[arg(long, short, required = true, value_name = "PACKAGE[@REQ]")]
-    pub(crate) package: Vec<Wished>,
+    pub(crate) package: Vec<Wish>,
     #[command(flatten)]
     pub(crate) place: For,
     #[command(flatten)]
-    pub(crate) writing: Writing,
+    pub(crate) allowed: Allowed,
 }
 
 #[derive(clap::Args)]
@@ -39,7 +39,7 @@ pub(crate) struct Sync {
     #[command(flatten)]
     pub(crate) place: For,
     #[command(flatten)]
-    pub(crate) writing: Writing,
+    pub(crate) allowed: Allowed,
     /// Move the pins in bursar.lock to the highest versions that bursar.toml asks for
     #[arg(long)]
     pub(crate) update: bool,
@@ -69,17 +69,17 @@ pub(crate) struct Build {
     #[command(flatten)]
     pub(crate) place: For,
     #[command(flatten)]
-    pub(crate) writing: Writing,
+    pub(crate) allowed: Allowed,
 }
 
 /// A package and, after `@`, the versions that are wanted.
 #[derive(Clone)]
-pub(crate) struct Wished {
+pub(crate) struct Wish {
     pub(crate) package: Reference,
     pub(crate) requirement: Option<VersionReq>,
 }
 
-impl FromStr for Wished {
+impl FromStr for Wish {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
         let (package, requirement) = match text.split_once('@') {
@@ -106,12 +106,12 @@ mod tests {
             ("acme/site@>=1, <3", "acme/site", Some(">=1, <3")),
             ("acme/site@*", "acme/site", Some("*")),
         ] {
-            let wished: Wished = text.parse().unwrap();
-            assert_eq!(wished.package.to_string(), package);
-            assert_eq!(wished.requirement.map(|one| one.to_string()).as_deref(), requirement);
+            let wish: Wish = text.parse().unwrap();
+            assert_eq!(wish.package.to_string(), package);
+            assert_eq!(wish.requirement.map(|one| one.to_string()).as_deref(), requirement);
         }
         for text in ["", "@1", "a/b/c", "a@", "a@one", "a@1@2"] {
-            assert!(text.parse::<Wished>().is_err(), "{text}");
+            assert!(text.parse::<Wish>().is_err(), "{text}");
         }
     }
 }

@@ -4,10 +4,11 @@ use crate::args::live::{Check, Stages};
 use crate::live::Scope;
 use crate::output::Printer;
 use crate::output::text::{cell, grid, printable};
-use crate::progress::Progress;
+use crate::progress::call_all;
 use crate::session::Session;
 use crate::stop::Stop;
 use crate::values::{Failures, in_parts};
+use crate::workspace::operations::versions;
 use bursar_proto::call::{ElementList, LibraryResolve, PackageResolve};
 use bursar_proto::client::Client;
 use bursar_proto::error::CallError;
@@ -25,97 +26,100 @@ pub(crate) fn run(session: &Session, check: Check) -> Result<(), Stop> {
         Some(Stages::One(stage)) => vec![stage],
         Some(Stages::All) => Stage::ALL.to_vec(),
     };
-    let scope = Scope::find(check.environment)?;
-    let mut client = session.connect()?;
-    let asked = Asked::of(&scope, &mut client, &stages)?;
-    let matrix = asked.resolve(session, &scope, &mut client, stages)?;
+    let scope = Scope::find(session, check.environment)?;
+    let client = session.connect()?;
+    let matrix = Ask { session, client, scope: &scope, stages }.matrix()?;
     session.printer.reply(&matrix.rows(), |printer| matrix.describe(printer))?;
     if matrix.is_good() { Ok(()) } else { Err(Stop::NotCurrent) }
 }
 
-/// What is to be looked at.
-#[derive(Default)]
-struct Asked {
-    elements: Vec<(Option<OrganizationName>, Elements)>,
-    packages: Vec<(Qualified, Version)>,
+/// Elements whose bare names belong to one organization; the agent's default where none is said.
+type OfOrganization = (Option<OrganizationName>, Elements);
+
+/// Where elements are looked at, as calls say it: in an environment, or in a stage.
+type Target = (Option<Reference>, Option<Stage>);
+
+/// One run: who asks, over which connection, and where elements are looked at.
+struct Ask<'a> {
+    session: &'a Session,
+    client: Client,
+    scope: &'a Scope,
+    /// The stages that were asked for; none where an environment was.
+    stages: Vec<Stage>,
 }
 
-impl Asked {
-    /// The workspace's library and packages; outside of one, data elements.
-    fn of(scope: &Scope, client: &mut Client, stages: &[Stage]) -> Result<Self, Stop> {
-        let mut asked = Self::default();
-        let Some(workspace) = &scope.workspace else {
-            let organization = match stages {
-                [] => Some(scope.shown(client)?.environment.organization),
-                _ => None,
-            };
-            let mut all: BTreeMap<OrganizationName, Elements> = BTreeMap::new();
-            for element in client.call(&ElementList { organization })? {
-                let name = Reference::from(element.element.clone());
-                let of_organization = all.entry(element.element.organization).or_default();
-                of_organization.insert(name.clone(), Definition::Uses(name));
-            }
-            asked
-                .elements
-                .extend(all.into_iter().map(|(organization, elements)| (Some(organization), elements)));
-            return Ok(asked);
+impl Ask<'_> {
+    /// Looks at the workspace's library and packages; outside of one, at data elements.
+    fn matrix(mut self) -> Result<Matrix, Stop> {
+        let mut matrix = Matrix::default();
+        let Some(workspace) = &self.scope.workspace else {
+            let all = self.data()?;
+            self.elements(&mut matrix, &all)?;
+            return Ok(Matrix { stages: self.stages, ..matrix });
         };
-        if let Some(library) = &workspace.manifest.library {
-            asked.elements.push((library.name.organization.clone(), library.elements.clone()));
-        }
-        let pins = workspace.lock()?.into_iter().map(|(name, pin)| (name, pin.version));
-        asked.packages.extend(pins);
-        Ok(asked)
+        let library = workspace.manifest.library.iter();
+        let elements: Vec<_> =
+            library.map(|library| (library.name.organization.clone(), library.elements.clone())).collect();
+        let packages = versions(self.session, &mut self.client, workspace)?;
+        self.elements(&mut matrix, &elements)?;
+        self.packages(&mut matrix, packages)?;
+        Ok(Matrix { stages: self.stages, ..matrix })
     }
 
-    /// Resolves all of it, for the environment in force, or for each of `stages`.
-    fn resolve(
-        self,
-        session: &Session,
-        scope: &Scope,
-        client: &mut Client,
-        stages: Vec<Stage>,
-    ) -> Result<Matrix, Stop> {
-        let targets: Vec<Option<Stage>> =
-            if stages.is_empty() { vec![None] } else { stages.iter().copied().map(Some).collect() };
-        let mut matrix = Matrix { stages, ..Matrix::default() };
-        let mut failures = Failures::default();
+    /// The data elements of the organization whose environment was said; of all where stages were.
+    fn data(&mut self) -> Result<Vec<OfOrganization>, Stop> {
+        let organization = if self.stages.is_empty() {
+            Some(self.scope.shown(&mut self.client)?.environment.organization)
+        } else {
+            None
+        };
+        let mut all: BTreeMap<OrganizationName, Elements> = BTreeMap::new();
+        for element in self.client.call(&ElementList { organization })? {
+            let name = Reference::from(element.element.clone());
+            let of_organization = all.entry(element.element.organization).or_default();
+            of_organization.insert(name.clone(), Definition::Uses(name));
+        }
+        Ok(all.into_iter().map(|(organization, elements)| (Some(organization), elements)).collect())
+    }
 
+    fn elements(&mut self, matrix: &mut Matrix, all: &[OfOrganization]) -> Result<(), Stop> {
         let mut calls = Vec::new();
-        for (organization, elements) in &self.elements {
-            let environment = of_targets(scope, client, &targets, organization.as_ref())?;
-            for (target, elements) in
-                targets.iter().flat_map(|target| in_parts(elements).map(move |part| (target, part)))
-            {
-                calls.push(LibraryResolve {
+        for (organization, elements) in all {
+            let targets = self.targets(organization.as_ref())?;
+            calls.extend(targets.into_iter().flat_map(|(environment, stage)| {
+                in_parts(elements).map(move |elements| LibraryResolve {
                     organization: organization.clone(),
                     elements,
                     environment: environment.clone(),
-                    stage: *target,
-                });
-            }
+                    stage,
+                })
+            }));
         }
-        let progress = Progress::start(&session.printer, "resolving");
-        for resolution in client.call_all(&calls, |done| progress.step(done, calls.len()))? {
+        let mut failures = Failures::default();
+        for resolution in call_all(self.session, &mut self.client, "resolving", &calls)? {
             if let Some(resolution) = failures.sift(resolution) {
                 matrix.take(None, resolution);
             }
         }
-        failures.end()?;
+        failures.end()
+    }
 
+    fn packages(&mut self, matrix: &mut Matrix, all: Vec<(Qualified, Version)>) -> Result<(), Stop> {
         let mut calls = Vec::new();
-        for (package, version) in &self.packages {
-            let environment = of_targets(scope, client, &targets, Some(&package.organization))?;
-            calls.extend(targets.iter().map(|target| PackageResolve {
+        for (package, version) in &all {
+            let targets = self.targets(Some(&package.organization))?.into_iter();
+            calls.extend(targets.map(|(environment, stage)| PackageResolve {
                 package: package.clone().into(),
                 version: version.clone(),
-                environment: environment.clone(),
-                stage: *target,
+                environment,
+                stage,
             }));
         }
-        let mut resolutions = client.call_all(&calls, |done| progress.step(done, calls.len()))?.into_iter();
-        for (package, _) in self.packages {
-            let of_package: Vec<_> = resolutions.by_ref().take(targets.len()).collect();
+        let each = self.stages.len().max(1);
+        let mut resolutions = call_all(self.session, &mut self.client, "resolving", &calls)?.into_iter();
+        let mut failures = Failures::default();
+        for (package, _) in all {
+            let of_package: Vec<_> = resolutions.by_ref().take(each).collect();
             if of_package.iter().all(Result::is_err) {
                 // there is nothing to show of it, and the stages say the same
                 of_package.into_iter().next().and_then(|resolution| failures.sift(resolution));
@@ -129,21 +133,16 @@ impl Asked {
                 }
             }
         }
-        failures.end()?;
-        Ok(matrix)
+        failures.end()
     }
-}
 
-/// The environment to name in a call: none where stages are asked for.
-fn of_targets(
-    scope: &Scope,
-    client: &mut Client,
-    targets: &[Option<Stage>],
-    organization: Option<&OrganizationName>,
-) -> Result<Option<Reference>, Stop> {
-    match targets {
-        [None] => scope.environment_for(client, organization).map(Some),
-        _ => Ok(None),
+    /// Where an organization's elements are looked at: each stage that was asked for, or the environment in force.
+    fn targets(&mut self, organization: Option<&OrganizationName>) -> Result<Vec<Target>, Stop> {
+        if !self.stages.is_empty() {
+            return Ok(self.stages.iter().map(|stage| (None, Some(*stage))).collect());
+        }
+        let environment = self.scope.environment_for(&mut self.client, organization)?;
+        Ok(vec![(Some(environment), None)])
     }
 }
 

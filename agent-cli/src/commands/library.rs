@@ -7,13 +7,10 @@ use crate::stop::Stop;
 use crate::workspace::Workspace;
 use crate::workspace::operations;
 use bursar_proto::call::PackagePublish;
-use bursar_proto::frame::REQUEST_MAX;
-
-/// What the envelope of a request adds to its parameters, in bytes, rounded up.
-const ENVELOPE: usize = 200;
+use bursar_proto::frame::{REQUEST_MAX, size_of};
 
 pub(crate) fn publish(session: &Session, publish: &Publish) -> Result<(), Stop> {
-    let call = request(&Workspace::open()?, publish.dry_run)?;
+    let call = request(&Workspace::open(&session.surroundings)?, publish.dry_run)?;
     let published = session.ask(&call)?;
     session.printer.reply(&published, |printer| {
         let done = if publish.dry_run { "would publish" } else { "published" };
@@ -42,7 +39,7 @@ fn request(workspace: &Workspace, dry_run: bool) -> Result<PackagePublish, Stop>
 }
 
 fn check_size(call: &PackagePublish) -> Result<(), Stop> {
-    let size = serde_json::to_vec(call).map_or(usize::MAX, |json| json.len()) + ENVELOPE;
+    let size = size_of(call);
     if size <= REQUEST_MAX {
         return Ok(());
     }
@@ -56,7 +53,7 @@ fn check_size(call: &PackagePublish) -> Result<(), Stop> {
 }
 
 pub(crate) fn build(session: &Session, build: Build) -> Result<(), Stop> {
-    let synced = operations::build(session, build.place.environment, build.writing.into())?;
+    let synced = operations::build(session, build.place.environment, build.allowed)?;
     print_synced(session, &synced, "")
 }
 

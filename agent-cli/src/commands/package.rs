@@ -1,38 +1,32 @@
 //! `add`, `sync`, `status`, `info`: what a workspace uses.
 
-use crate::args::package::{Add, Shown, Status, Sync, Writing};
+use crate::args::package::{Add, Shown, Status, Sync};
 use crate::output::Printer;
 use crate::output::text::{cell, printable, table};
 use crate::session::Session;
 use crate::stop::Stop;
-use crate::workspace::operations::{self, PackageStatus, Synced, Wish};
-use crate::workspace::update::Allowed;
-use bursar_proto::call::PackageInfo;
+use crate::workspace::Workspace;
+use crate::workspace::manifest::complete;
+use crate::workspace::operations::{self, PackageStatus, Synced};
+use bursar_proto::call::PackageShow;
 use bursar_proto::library::Definition;
+use bursar_proto::name::Reference;
 use bursar_proto::reply::{Package, PackageFileListed, PackageVersion};
 use std::fmt::Write as _;
 
 pub(crate) fn sync(session: &Session, sync: Sync) -> Result<(), Stop> {
-    let synced = operations::sync(session, sync.place.environment, sync.writing.into(), sync.update)?;
+    let synced = operations::sync(session, sync.place.environment, sync.allowed, sync.update)?;
     print_synced(session, &synced, "")
 }
 
 pub(crate) fn add(session: &Session, add: Add) -> Result<(), Stop> {
-    let wishes = add.package.into_iter();
-    let wishes = wishes.map(|one| Wish { package: one.package, requirement: one.requirement }).collect();
-    let (synced, added) = operations::add(session, wishes, add.place.environment, add.writing.into())?;
+    let (synced, added) = operations::add(session, add.package, add.place.environment, add.allowed)?;
     let mut head = String::new();
     for ((package, requirement), used) in added.iter().zip(&synced.packages) {
         // writing to a text cannot fail
         let _ = writeln!(head, "added {package} {requirement}: {}", used.version);
     }
     print_synced(session, &synced, &head)
-}
-
-impl From<Writing> for Allowed {
-    fn from(writing: Writing) -> Self {
-        Self { force: writing.force, allow_tracked: writing.allow_tracked }
-    }
 }
 
 /// Says what was written and removed, after `head`.
@@ -102,8 +96,17 @@ fn describe_package(printer: &Printer, package: &PackageStatus) -> String {
 }
 
 pub(crate) fn info(session: &Session, shown: Shown) -> Result<(), Stop> {
-    let package = session.ask(&PackageInfo { package: shown.package })?;
+    let package = session.ask(&PackageShow { package: around(session, shown.package)?, version: None })?;
     session.printer.reply(&package, |printer| describe_versions(printer, &package))
+}
+
+/// A name with the organization that the workspace around sets for it.
+fn around(session: &Session, name: Reference) -> Result<Reference, Stop> {
+    if name.organization.is_some() {
+        return Ok(name);
+    }
+    let workspace = Workspace::find(&session.surroundings)?;
+    Ok(complete(name, workspace.as_ref().and_then(|one| one.manifest.organization.as_ref())))
 }
 
 fn describe_versions(printer: &Printer, package: &Package) -> String {
@@ -122,15 +125,15 @@ fn describe_versions(printer: &Printer, package: &Package) -> String {
     text
 }
 
-/// The elements and files of a version.
+/// The elements and files of a version that has them.
 pub(super) fn describe_content(printer: &Printer, version: &PackageVersion) -> String {
-    let rows: Vec<_> = version.files.iter().map(file_row).collect();
+    let rows: Vec<_> = version.files.iter().flatten().map(file_row).collect();
     let files = table(printer, ["FILE", "MODE", "BYTES", "ELEMENTS"], &rows);
-    if version.elements.is_empty() {
+    let elements = version.elements.iter().flatten();
+    let rows: Vec<_> = elements.map(|(name, one)| [name.to_string(), stands_for(one)]).collect();
+    if rows.is_empty() {
         return files;
     }
-    let rows: Vec<_> =
-        version.elements.iter().map(|(name, one)| [name.to_string(), stands_for(one)]).collect();
     files + "\n" + &table(printer, ["ELEMENT", "STANDS FOR"], &rows)
 }
 
@@ -178,6 +181,25 @@ mod tests {
             describe(&synced(&[".npmrc"], &["x"]), "added acme/site ^1.2: 1.2.0\n"),
             "added acme/site ^1.2: 1.2.0\nwrote .npmrc (acme/site 1.2.0)\nremoved x\n"
         );
+    }
+
+    #[test]
+    fn a_package_with_a_newer_version_says_so() {
+        let shown = |latest: Option<&str>| {
+            let package = PackageStatus {
+                package: "acme/site".parse().unwrap(),
+                version: "1.2.0".parse().unwrap(),
+                digest: [0; 32].into(),
+                environment: Some("acme/staging".parse().unwrap()),
+                latest: latest.map(|version| version.parse().unwrap()),
+                elements: Vec::new(),
+                files: Vec::new(),
+            };
+            describe_package(&Printer::new(false, true), &package)
+        };
+        assert_eq!(shown(Some("1.3.0")), "acme/site 1.2.0 for acme/staging, 1.3.0 is there\n");
+        assert_eq!(shown(Some("1.2.0")), "acme/site 1.2.0 for acme/staging\n");
+        assert_eq!(shown(None), "acme/site 1.2.0 for acme/staging\n");
     }
 
     #[test]

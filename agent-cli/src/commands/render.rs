@@ -23,7 +23,7 @@ struct Rendered<'a> {
 pub(crate) fn run(session: &Session, render: Render) -> Result<(), Stop> {
     let text = session.input.text(&render.template, TEMPLATE_MAX)?;
     let templates = live::parse([(place(&render.template), text.as_str())])?;
-    let values = Scope::find(render.environment)?.values(session, &templates)?;
+    let values = Scope::find(session, render.environment)?.values(session, &templates)?;
     let rendered = live::render(&templates, &values)?.pop().unwrap_or_default();
     let file = render.output.as_deref().filter(|path| *path != Path::new("-"));
     if let Some(path) = file {

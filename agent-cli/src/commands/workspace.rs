@@ -5,7 +5,7 @@ use crate::output::text::{cell, record, table};
 use crate::session::Session;
 use crate::stop::Stop;
 use crate::workspace::manifest::MANIFEST;
-use crate::workspace::{Workspace, here, path_text, required, root};
+use crate::workspace::{Workspace, here, own_config, path_text, required, root};
 use bursar_proto::call::{WorkspaceForget, WorkspaceList, WorkspaceShow, WorkspaceTrust};
 use bursar_proto::client::Client;
 use bursar_proto::reply;
@@ -14,7 +14,7 @@ pub(crate) fn run(session: &Session, verb: Verb) -> Result<(), Stop> {
     match verb {
         Verb::Init(init) => self::init(session, &init),
         Verb::Trust => {
-            let workspace = Workspace::open()?;
+            let workspace = Workspace::open(&session.surroundings)?;
             let trusted = trust(&workspace, &mut session.connect()?)?;
             session.printer.reply(&trusted, |_| describe(&workspace))
         }
@@ -31,6 +31,10 @@ pub(crate) fn run(session: &Session, verb: Verb) -> Result<(), Stop> {
 
 fn init(session: &Session, init: &Init) -> Result<(), Stop> {
     let root = here()?;
+    if own_config(&session.surroundings).as_ref() == Some(&root) {
+        return Err(Stop::usage(format!("{} is the place of the agent's own {MANIFEST}", root.display()))
+            .hint("make the workspace in another directory"));
+    }
     let mut client = session.connect()?;
     // who cannot be asked cannot trust: better now than after the file is there
     client.call(&WorkspaceShow { workspace: path_text(&root)? })?;
@@ -42,7 +46,7 @@ fn init(session: &Session, init: &Init) -> Result<(), Stop> {
 }
 
 fn trust(workspace: &Workspace, client: &mut Client) -> Result<reply::Workspace, Stop> {
-    Ok(client.call(&WorkspaceTrust { workspace: workspace.path()?, digest: workspace.digest.clone() })?)
+    Ok(client.call(&WorkspaceTrust { workspace: workspace.path()?, digest: workspace.digest })?)
 }
 
 /// What a person trusts with a workspace.
@@ -65,13 +69,13 @@ fn describe(workspace: &Workspace) -> String {
     ])
 }
 
-fn row(one: &reply::Workspace) -> [String; 4] {
-    [one.workspace.clone(), cell(one.environment.as_ref()), one.files.len().to_string(), cell(one.synced_at)]
+fn row(one: &reply::WorkspaceListed) -> [String; 4] {
+    [one.workspace.clone(), cell(one.environment.as_ref()), one.files.to_string(), cell(one.synced_at)]
 }
 
 fn forget(session: &Session, forget: &Forget) -> Result<(), Stop> {
     let path = match &forget.directory {
-        None => required(root()?)?,
+        None => required(root(&session.surroundings)?)?,
         // it may be gone; then it is forgotten as it was called
         Some(directory) => match directory.canonicalize() {
             Ok(path) => path,

@@ -145,6 +145,8 @@ pub(super) struct Entry<'d> {
 }
 
 impl<'d> Entry<'d> {
+    /// The text that it is.
+    ///
     /// # Errors
     /// It is no text.
     pub(super) fn text(&self) -> Result<&'d str, Stop> {
@@ -172,6 +174,8 @@ impl<'d> Entry<'d> {
         self.item.is_str()
     }
 
+    /// The table that it is.
+    ///
     /// # Errors
     /// It is no table.
     pub(super) fn table(&self) -> Result<Table<'d>, Stop> {
@@ -179,6 +183,8 @@ impl<'d> Entry<'d> {
         Ok(self.inner(items, self.path.clone(), self.item.span()))
     }
 
+    /// The tables that it lists.
+    ///
     /// # Errors
     /// It is no list of tables.
     pub(super) fn tables(&self) -> Result<Vec<Table<'d>>, Stop> {

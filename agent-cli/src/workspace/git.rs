@@ -38,10 +38,10 @@ pub(super) fn refuse_tracked<'p>(
     }
     let mut tracked = Vec::new();
     for (directory, files) in &groups {
-        let ignored = match place(directory)? {
-            Place::NoRepository => continue,
-            Place::WorkTree => ignored(directory, files.iter().map(|(_, rest)| rest.as_str()))?,
-        };
+        if !is_in_work_tree(directory)? {
+            continue;
+        }
+        let ignored = ignored(directory, files.iter().map(|(_, rest)| rest.as_str()))?;
         tracked.extend(
             files.iter().filter(|(_, rest)| !ignored.contains(rest)).map(|(path, _)| path.to_string()),
         );
@@ -72,32 +72,30 @@ fn nearest(root: &Path, path: &FilePath) -> (PathBuf, String) {
     (directory, format!("./{}", parts[depth..].join("/")))
 }
 
-enum Place {
-    NoRepository,
-    WorkTree,
-}
-
-fn place(directory: &Path) -> Result<Place, Stop> {
+/// Whether git keeps files of a directory: it is in a repository's work tree.
+fn is_in_work_tree(directory: &Path) -> Result<bool, Stop> {
     let asked = git(directory).args(["rev-parse", "--is-inside-work-tree"]).stdin(Stdio::null()).output();
     let output = match asked {
         Ok(output) => output,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return without_git(directory),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return without_git(directory).map(|()| false);
+        }
         Err(error) => return Err(unknown(&error.kind().to_string())),
     };
     let said = said(&output);
     match output.status.code() {
-        Some(0) if output.stdout.trim_ascii() == b"true" => Ok(Place::WorkTree),
+        Some(0) if output.stdout.trim_ascii() == b"true" => Ok(true),
         Some(0) => Err(unknown(&format!("{} is inside of a git directory", directory.display()))),
-        _ if said.starts_with("not a git repository (or any") => Ok(Place::NoRepository),
+        _ if said.starts_with("not a git repository (or any") => Ok(false),
         _ => Err(unknown(&said)),
     }
 }
 
-/// Where there is no git, there may be a repository nevertheless.
-fn without_git(directory: &Path) -> Result<Place, Stop> {
+/// Where there is no git, there may be a repository nevertheless; then nobody can be asked.
+fn without_git(directory: &Path) -> Result<(), Stop> {
     let repository = directory.ancestors().find(|above| above.join(".git").symlink_metadata().is_ok());
     match repository {
-        None => Ok(Place::NoRepository),
+        None => Ok(()),
         Some(above) => {
             Err(unknown(&format!("{} is a repository, and git is not installed", above.display())))
         }

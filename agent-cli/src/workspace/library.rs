@@ -3,7 +3,7 @@
 use super::Workspace;
 use super::document::nearest;
 use super::manifest::Library;
-use crate::stop::Stop;
+use crate::stop::{Stop, told};
 use bursar_proto::library::{Definition, Elements, PackageFile};
 use bursar_proto::name::Reference;
 use bursar_proto::template::{Mark, Subject, TEMPLATE_MAX, Template};
@@ -18,7 +18,7 @@ impl Workspace {
     /// What the workspace publishes.
     ///
     /// # Errors
-    /// Nothing.
+    /// It publishes nothing.
     pub(crate) fn library(&self) -> Result<&Library, Stop> {
         self.manifest.library.as_ref().ok_or_else(|| {
             Stop::usage(format!("{} has no [library]", self.root.join(super::MANIFEST).display()))
@@ -63,7 +63,7 @@ impl Workspace {
             }
             content.files.push(PackageFile { path: file.path.clone(), mode: file.mode, template });
         }
-        super::wanted::told(&faults).map(|()| content)
+        told(&faults).map(|()| content)
     }
 }
 

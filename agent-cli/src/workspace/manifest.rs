@@ -97,7 +97,7 @@ fn name(entry: &Entry<'_>, home: Option<&OrganizationName>) -> Result<Reference,
 }
 
 /// A name, in `home` where it says no organization.
-pub(super) fn complete(mut name: Reference, home: Option<&OrganizationName>) -> Reference {
+pub(crate) fn complete(mut name: Reference, home: Option<&OrganizationName>) -> Reference {
     if name.organization.is_none() {
         name.organization = home.cloned();
     }

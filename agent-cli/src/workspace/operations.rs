@@ -7,11 +7,12 @@ use super::lock::{self, LOCK, Lock};
 use super::manifest::{MANIFEST, Manifest, complete};
 use super::packages::{Ask, Fetched, Place, gate_all, select};
 use super::plan::State;
-use super::update::{Allowed, Comparison, Done, Update};
+use super::update::{Comparison, Update};
 use super::versions::caret;
-use super::wanted::{Origin, WantedFile, render, told};
+use super::wanted::{Origin, WantedFile, render};
+use crate::args::package::{Allowed, Wish};
 use crate::session::Session;
-use crate::stop::Stop;
+use crate::stop::{Stop, told};
 use crate::values::library_values;
 use bursar_proto::call::EnvironmentShow;
 use bursar_proto::client::Client;
@@ -83,12 +84,6 @@ pub(crate) struct FileStatus {
     pub(crate) state: State,
 }
 
-/// A package that is to be added.
-pub(crate) struct Wish {
-    pub(crate) package: Reference,
-    pub(crate) requirement: Option<VersionReq>,
-}
-
 /// Brings the whole workspace to what its files say; with `update` at the highest versions that meet them.
 pub(crate) fn sync(
     session: &Session,
@@ -96,7 +91,7 @@ pub(crate) fn sync(
     allowed: Allowed,
     update: bool,
 ) -> Result<Synced, Stop> {
-    let workspace = Workspace::hold(&session.printer)?;
+    let workspace = Workspace::hold(session)?;
     let environment = workspace.environment(environment)?;
     let lock = workspace.lock()?;
     let mut client = session.connect()?;
@@ -104,13 +99,11 @@ pub(crate) fn sync(
     let (fetched, place) = fetch(session, &mut client, &workspace, environment, &lock, update)?;
     gate_all(&fetched)?;
     let wanted = Ask { session, client: &mut client }.render(&fetched)?;
-    let comparison = Comparison::new(&workspace, &wanted, &known, of_packages)?;
     let pins = fetched.iter().map(|one| one.chosen.pin()).collect();
     let own = workspace.new_lock(&pins)?.into_iter().collect();
     let environment = &place.home.environment;
     let update = Update { session, workspace: &workspace, known: &known, environment, own, allowed };
-    let done = update.run(&mut client, &comparison)?;
-    synced(&workspace, environment, &fetched, &wanted, done)
+    synced(&mut client, &update, &wanted, of_packages, &fetched)
 }
 
 /// Adds packages to `bursar.toml`, pins them, and builds them.
@@ -120,7 +113,7 @@ pub(crate) fn add(
     environment: Option<Reference>,
     allowed: Allowed,
 ) -> Result<(Synced, Vec<(Qualified, VersionReq)>), Stop> {
-    let workspace = Workspace::hold(&session.printer)?;
+    let workspace = Workspace::hold(session)?;
     let environment = workspace.environment(environment)?;
     let mut lock = workspace.lock()?;
     let mut client = session.connect()?;
@@ -143,9 +136,6 @@ pub(crate) fn add(
     let fetched = ask.fetch(chosen, &place)?;
     gate_all(&fetched)?;
     let wanted = ask.render(&fetched)?;
-    let is_added =
-        |file: &WorkspaceFile| of_packages(file) && added.iter().any(|(name, _)| *name == file.package);
-    let comparison = Comparison::new(&workspace, &wanted, &known, is_added)?;
 
     let text = with_packages(&workspace.text, home, &added)?;
     Manifest::read(&text)?;
@@ -154,20 +144,21 @@ pub(crate) fn add(
     let own = workspace.new_lock(&lock)?.into_iter().chain(edited).collect();
     let environment = &place.home.environment;
     let update = Update { session, workspace: &workspace, known: &known, environment, own, allowed };
-    let done = update.run(&mut client, &comparison)?;
-    Ok((synced(&workspace, environment, &fetched, &wanted, done)?, added))
+    let is_added =
+        |file: &WorkspaceFile| of_packages(file) && added.iter().any(|(name, _)| *name == file.package);
+    Ok((synced(&mut client, &update, &wanted, is_added, &fetched)?, added))
 }
 
 /// Compares a workspace with what its files say.
 pub(crate) fn status(session: &Session, environment: Option<Reference>) -> Result<Status, Stop> {
-    let workspace = Workspace::open()?;
+    let workspace = Workspace::open(&session.surroundings)?;
     let environment = workspace.environment(environment)?;
     let lock = workspace.lock()?;
     let mut client = session.connect()?;
     let known = workspace.require_trust(&mut client)?;
     let (fetched, place) = fetch(session, &mut client, &workspace, environment, &lock, false)?;
     let wanted = Ask { session, client: &mut client }.render(&fetched)?;
-    let comparison = Comparison::new(&workspace, &wanted, &known, of_packages)?;
+    let comparison = Comparison::glimpse(&workspace, &wanted, &known, of_packages)?;
     let pins = fetched.iter().map(|one| one.chosen.pin()).collect();
     let plan = &comparison.plan;
     let current =
@@ -199,13 +190,23 @@ pub(crate) fn status(session: &Session, environment: Option<Reference>) -> Resul
     })
 }
 
+/// The packages of a workspace, at the versions that [`sync`] would give it.
+pub(crate) fn versions(
+    session: &Session,
+    client: &mut Client,
+    workspace: &Workspace,
+) -> Result<Vec<(Qualified, Version)>, Stop> {
+    let chosen = Ask { session, client }.chosen(workspace, &workspace.lock()?, false)?;
+    Ok(chosen.into_iter().map(|one| (one.package, one.version)).collect())
+}
+
 /// Builds the workspace's own library.
 pub(crate) fn build(
     session: &Session,
     environment: Option<Reference>,
     allowed: Allowed,
 ) -> Result<Synced, Stop> {
-    let workspace = Workspace::hold(&session.printer)?;
+    let workspace = Workspace::hold(session)?;
     let library = workspace.library()?;
     let environment = workspace.environment(environment)?;
     let content = workspace.content(library)?;
@@ -217,9 +218,8 @@ pub(crate) fn build(
         library_values(session, &mut client, &content.elements, Some(organization), &place.clone().into())?;
     let origin = Origin { package: library.name.clone().within(organization), version: None };
     let mut faults = Vec::new();
-    let wanted = render(&origin, &content.files, Some(&values), &mut faults)?;
+    let wanted = render(&origin, &content.files, Some(&values), &mut faults);
     told(&faults)?;
-    let comparison = Comparison::new(&workspace, &wanted, &known, |file| !of_packages(file))?;
     let update = Update {
         session,
         workspace: &workspace,
@@ -228,8 +228,7 @@ pub(crate) fn build(
         own: Vec::new(),
         allowed,
     };
-    let done = update.run(&mut client, &comparison)?;
-    synced(&workspace, &place, &[], &wanted, done)
+    synced(&mut client, &update, &wanted, |file| !of_packages(file), &[])
 }
 
 /// Whether a file came from a package; the others came from a build of the workspace's library.
@@ -248,9 +247,7 @@ fn fetch<'w>(
 ) -> Result<(Vec<Fetched>, Place<'w>), Stop> {
     let place = Place::ask(client, environment, workspace)?;
     let mut ask = Ask { session, client };
-    let packages = ask.packages(workspace.manifest.packages.keys())?;
-    let requirements: Vec<&VersionReq> = workspace.manifest.packages.values().collect();
-    let chosen = select(&packages, &requirements, lock, update)?;
+    let chosen = ask.chosen(workspace, lock, update)?;
     Ok((ask.fetch(chosen, &place)?, place))
 }
 
@@ -261,13 +258,16 @@ impl Workspace {
     }
 }
 
+/// Brings those of the files that `is_ours` to what is wanted, and tells what was done.
 fn synced(
-    workspace: &Workspace,
-    environment: &Qualified,
-    fetched: &[Fetched],
+    client: &mut Client,
+    update: &Update<'_>,
     wanted: &[WantedFile],
-    done: Done,
+    is_ours: impl Fn(&WorkspaceFile) -> bool,
+    fetched: &[Fetched],
 ) -> Result<Synced, Stop> {
+    let comparison = Comparison::new(update.workspace, wanted, update.known, is_ours)?;
+    let done = update.run(client, &comparison)?;
     let origins: BTreeMap<&FilePath, &Origin> =
         wanted.iter().map(|file| (&file.path, &file.origin)).collect();
     let written = done.written.iter().filter_map(|path| {
@@ -277,11 +277,11 @@ fn synced(
     let used = |one: &Fetched| Used {
         package: one.chosen.package.clone(),
         version: one.chosen.version.clone(),
-        digest: one.chosen.digest.clone(),
+        digest: one.chosen.digest,
     };
     Ok(Synced {
-        workspace: workspace.path()?,
-        environment: environment.clone(),
+        workspace: update.workspace.path()?,
+        environment: update.environment.clone(),
         packages: fetched.iter().map(used).collect(),
         written: written.collect(),
         removed: done.removed,

@@ -1,15 +1,15 @@
 //! From names of packages to rendered files: which versions, their content, their elements, their values. All of it over
 //! one connection, and nothing is written here.
 
-use super::Workspace;
 use super::lock::{Lock, Pin};
 use super::versions::{choose, highest, latest};
-use super::wanted::{Origin, WantedFile, check_paths, marks, render, told};
-use crate::progress::Progress;
+use super::wanted::{Origin, WantedFile, check_paths, marks, render};
+use super::{Workspace, environment_in};
+use crate::progress::call_all;
 use crate::session::Session;
-use crate::stop::Stop;
+use crate::stop::{Stop, told};
 use crate::values::{Failures, Values, gate};
-use bursar_proto::call::{EnvironmentShow, Method, PackageFetch, PackageGet, PackageInfo, PackageResolve};
+use bursar_proto::call::{EnvironmentShow, Method, PackageFetch, PackageGet, PackageResolve, PackageShow};
 use bursar_proto::client::Client;
 use bursar_proto::error::{CallError, ErrorName};
 use bursar_proto::kind::ElementState;
@@ -35,7 +35,7 @@ impl Chosen {
     }
 
     pub(super) fn pin(&self) -> (Qualified, Pin) {
-        (self.package.clone(), Pin { version: self.version.clone(), digest: self.digest.clone() })
+        (self.package.clone(), Pin { version: self.version.clone(), digest: self.digest })
     }
 }
 
@@ -64,7 +64,8 @@ impl Ask<'_> {
         &mut self,
         names: impl IntoIterator<Item = &'n Reference>,
     ) -> Result<Vec<Package>, Stop> {
-        let calls: Vec<_> = names.into_iter().map(|name| PackageInfo { package: name.clone() }).collect();
+        let calls: Vec<_> =
+            names.into_iter().map(|name| PackageShow { package: name.clone(), version: None }).collect();
         let packages = self.all("looking at packages", &calls)?;
         let mut seen = BTreeSet::new();
         match packages.iter().find(|one| !seen.insert(&one.package)) {
@@ -74,6 +75,21 @@ impl Ask<'_> {
                 Err(Stop::usage(message).hint("leave one of the two out of bursar.toml"))
             }
         }
+    }
+
+    /// The packages of a workspace, at the versions that it gets; `update` leaves the pins out.
+    ///
+    /// # Errors
+    /// See [`choose`].
+    pub(super) fn chosen(
+        &mut self,
+        workspace: &Workspace,
+        lock: &Lock,
+        update: bool,
+    ) -> Result<Vec<Chosen>, Stop> {
+        let packages = self.packages(workspace.manifest.packages.keys())?;
+        let requirements: Vec<&VersionReq> = workspace.manifest.packages.values().collect();
+        select(&packages, &requirements, lock, update)
     }
 
     /// The content of packages, and how their elements stand in the environments that `place` says.
@@ -92,11 +108,12 @@ impl Ask<'_> {
                 return Err(CallError::new(ErrorName::Conflict, message).into());
             }
         }
-        let mut files = Vec::new();
-        for (one, content) in chosen.iter().zip(&contents) {
-            files.extend(render(&one.origin(), &content.files, None, &mut Vec::new())?);
-        }
-        check_paths(&files, &[])?;
+        let origins: Vec<Origin> = chosen.iter().map(Chosen::origin).collect();
+        let files = origins
+            .iter()
+            .zip(&contents)
+            .flat_map(|(origin, content)| content.files.iter().map(move |file| (&file.path, origin)));
+        check_paths(files, &[])?;
         let resolves: Vec<_> = chosen.iter().map(|one| place.resolve(one)).collect();
         let resolutions = self.all("resolving", &resolves)?;
         let fetched = chosen.into_iter().zip(contents).zip(resolutions);
@@ -121,9 +138,7 @@ impl Ask<'_> {
         }
         told(&faults)?;
         let (places, gets): (Vec<usize>, Vec<PackageGet>) = gets.into_iter().unzip();
-        let progress = Progress::start(&self.session.printer, "pulling");
-        let artifacts = self.client.call_all(&gets, |done| progress.step(done, gets.len()))?;
-        drop(progress);
+        let artifacts = call_all(self.session, self.client, "pulling", &gets)?;
         let mut failures = Failures::default();
         let mut values: BTreeMap<usize, Values> = BTreeMap::new();
         for ((at, get), artifact) in places.iter().zip(gets).zip(artifacts) {
@@ -135,7 +150,7 @@ impl Ask<'_> {
         let mut wanted = Vec::new();
         for (at, one) in fetched.iter().enumerate() {
             let values = one.is_good().then(|| values.remove(&at).unwrap_or_default());
-            wanted.extend(render(&one.chosen.origin(), &one.content.files, values.as_ref(), &mut faults)?);
+            wanted.extend(render(&one.chosen.origin(), &one.content.files, values.as_ref(), &mut faults));
         }
         told(&faults)?;
         Ok(wanted)
@@ -143,8 +158,7 @@ impl Ask<'_> {
 
     /// Makes calls of which each must succeed.
     fn all<M: Method>(&mut self, what: &'static str, calls: &[M]) -> Result<Vec<M::Reply>, Stop> {
-        let progress = Progress::start(&self.session.printer, what);
-        let replies = self.client.call_all(calls, |done| progress.step(done, calls.len()))?;
+        let replies = call_all(self.session, self.client, what, calls)?;
         Ok(replies.into_iter().collect::<Result<_, _>>()?)
     }
 }
@@ -165,7 +179,7 @@ pub(super) fn select(
         Ok(Chosen {
             package: package.package.clone(),
             version: version.version.clone(),
-            digest: version.digest.clone(),
+            digest: version.digest,
             latest: latest(package, requirement).map(|latest| latest.version.clone()),
         })
     };
@@ -199,13 +213,8 @@ impl<'a> Place<'a> {
     /// In the workspace's environment; in other organizations in the one that is said for them, else in that of the same
     /// stage.
     fn resolve(&self, chosen: &Chosen) -> PackageResolve {
-        let organization = &chosen.package.organization;
-        let home = &self.home.environment;
-        let environment = if *organization == home.organization {
-            Some(home.clone().into())
-        } else {
-            self.others.get(organization).cloned()
-        };
+        let home = self.home.environment.clone().into();
+        let environment = environment_in(&chosen.package.organization, &home, self.others);
         let stage = environment.is_none().then_some(self.home.stage);
         PackageResolve {
             package: chosen.package.clone().into(),

@@ -201,7 +201,7 @@ mod tests {
                 return Ok(());
             }
             for path in plan.writes() {
-                lies.insert(path.clone(), Found { digest: wanted[path].digest.clone(), mode: wanted[path].mode.bits() });
+                lies.insert(path.clone(), Found { digest: wanted[path].digest, mode: wanted[path].mode.bits() });
             }
             for path in plan.removals(force) {
                 lies.remove(path);
@@ -214,7 +214,7 @@ mod tests {
                     prop_assert_eq!(lies.get(path), Some(old));
                 }
             }
-            let record = wanted.iter().map(|(path, target)| (path.clone(), target.digest.clone().into_iter().collect()));
+            let record = wanted.iter().map(|(path, target)| (path.clone(), target.digest.into_iter().collect()));
             let kept = plan.kept(force).map(|path| (path.clone(), recorded[path].clone()));
             let after = Plan::new(&wanted, &record.chain(kept).collect(), &lies);
             prop_assert_eq!(after.writes().count(), 0);

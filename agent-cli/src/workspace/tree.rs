@@ -8,7 +8,6 @@ use bursar_proto::template::RENDERED_MAX;
 use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, flock, fstat, open, openat, statat};
 use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
-use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
@@ -37,7 +36,7 @@ pub(crate) struct Tree {
 /// A file as it is found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Found {
-    /// The SHA-256 of its content; none where it is longer than anything that is written here.
+    /// The SHA-256 of its content; none where it is nothing that is written here: too long, or no plain file.
     pub(super) digest: Option<Digest>,
     /// Its permissions.
     pub(super) mode: u32,
@@ -109,8 +108,13 @@ impl Tree {
                 Err(error) => return Err(unreadable(path, &error)),
             }
         }
-        let digest = if length > RENDERED_MAX { None } else { Some(in_hex(&hash.finalize())?) };
+        let digest = (length <= RENDERED_MAX).then(|| <[u8; 32]>::from(hash.finalize()).into());
         Ok(Some(Found { digest, mode }))
+    }
+
+    /// The same for who only shows it: what is no plain file, or cannot be read, is a file of somebody else's.
+    pub(super) fn glimpsed(&self, path: &FilePath) -> Option<Found> {
+        self.found(path).unwrap_or(Some(Found { digest: None, mode: 0 }))
     }
 
     /// Opens a plain file; says its mode.
@@ -175,17 +179,8 @@ fn unreadable(path: &str, error: &io::Error) -> Stop {
 }
 
 /// The SHA-256 of `bytes`.
-pub(crate) fn sha256(bytes: &[u8]) -> Result<Digest, Stop> {
-    in_hex(&Sha256::digest(bytes))
-}
-
-fn in_hex(hash: &[u8]) -> Result<Digest, Stop> {
-    let hex = hash.iter().fold(String::new(), |mut hex, byte| {
-        // writing to a text cannot fail
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    });
-    hex.parse().map_err(|_| Stop::local("a digest is no digest"))
+pub(crate) fn sha256(bytes: &[u8]) -> Digest {
+    <[u8; 32]>::from(Sha256::digest(bytes)).into()
 }
 
 #[cfg(test)]
@@ -207,8 +202,10 @@ mod tests {
 
     #[test]
     fn a_digest_is_the_one_of_fips_180() {
-        let digest = sha256(b"abc").unwrap();
-        assert_eq!(digest.as_str(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        assert_eq!(
+            sha256(b"abc").to_string(),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
     }
 
     #[test]
@@ -218,7 +215,7 @@ mod tests {
         fs::write(home.path().join("a/b"), "abc").unwrap();
         fs::set_permissions(home.path().join("a/b"), fs::Permissions::from_mode(0o640)).unwrap();
         let found = tree(&home).found(&"a/b".parse().unwrap()).unwrap().unwrap();
-        assert_eq!(found, Found { digest: Some(sha256(b"abc").unwrap()), mode: 0o640 });
+        assert_eq!(found, Found { digest: Some(sha256(b"abc")), mode: 0o640 });
         for absent in ["a/c", "x/y", "x"] {
             assert_eq!(tree(&home).found(&absent.parse().unwrap()).unwrap(), None, "{absent}");
         }
@@ -257,7 +254,9 @@ mod tests {
         {
             let said = refused(tree(&home).found(&path.parse().unwrap()));
             assert!(said.starts_with(named), "{said}");
+            assert_eq!(tree(&home).glimpsed(&path.parse().unwrap()), Some(Found { digest: None, mode: 0 }));
         }
+        assert_eq!(tree(&home).glimpsed(&"none".parse().unwrap()), None);
     }
 
     #[test]

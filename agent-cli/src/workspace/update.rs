@@ -8,12 +8,13 @@ use super::manifest::MANIFEST;
 use super::plan::Plan;
 use super::tree::{Found, sha256};
 use super::wanted::{WantedFile, check_paths};
+use crate::args::package::Allowed;
 use crate::session::Session;
 use crate::stop::Stop;
 use bursar_proto::call::WorkspaceRecord;
 use bursar_proto::client::Client;
 use bursar_proto::error::{CallError, ErrorName};
-use bursar_proto::frame::REQUEST_MAX;
+use bursar_proto::frame::{REQUEST_MAX, size_of};
 use bursar_proto::library::{FilePath, WorkspaceFile};
 use bursar_proto::name::Qualified;
 use bursar_proto::reply;
@@ -22,18 +23,6 @@ use std::time::Duration;
 
 /// How long the agent may take to note what is written, while nobody can interrupt us.
 const RECORD_LIMIT: Duration = Duration::from_secs(30);
-
-/// What the envelope of a request adds to its parameters, in bytes, rounded up.
-const ENVELOPE: usize = 200;
-
-/// What a person allows.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Allowed {
-    /// Files that somebody edited are written over.
-    pub(crate) force: bool,
-    /// Values may lie where git tracks them.
-    pub(crate) allow_tracked: bool,
-}
 
 /// What files should be, beside what they are.
 pub(super) struct Comparison<'a> {
@@ -57,20 +46,42 @@ impl<'a> Comparison<'a> {
         known: &'a reply::Workspace,
         is_ours: impl Fn(&WorkspaceFile) -> bool,
     ) -> Result<Self, Stop> {
+        Self::of(wanted, known, is_ours, |path| workspace.tree.found(path))
+    }
+
+    /// The same for who only shows it: what cannot be read counts as edited.
+    ///
+    /// # Errors
+    /// Files clash.
+    pub(super) fn glimpse(
+        workspace: &Workspace,
+        wanted: &'a [WantedFile],
+        known: &'a reply::Workspace,
+        is_ours: impl Fn(&WorkspaceFile) -> bool,
+    ) -> Result<Self, Stop> {
+        Self::of(wanted, known, is_ours, |path| Ok(workspace.tree.glimpsed(path)))
+    }
+
+    fn of(
+        wanted: &'a [WantedFile],
+        known: &'a reply::Workspace,
+        is_ours: impl Fn(&WorkspaceFile) -> bool,
+        look: impl Fn(&FilePath) -> Result<Option<Found>, Stop>,
+    ) -> Result<Self, Stop> {
         let (ours, others): (Vec<&WorkspaceFile>, Vec<_>) =
             known.files.iter().partition(|file| is_ours(file));
         // what others wrote counts as long as it is there
         let mut standing = Vec::with_capacity(others.len());
         for other in others {
-            if workspace.tree.found(&other.path)?.is_some() {
+            if look(&other.path)?.is_some() {
                 standing.push(other);
             }
         }
-        check_paths(wanted, &standing)?;
+        check_paths(wanted.iter().map(|file| (&file.path, &file.origin)), &standing)?;
         let recorded: BTreeMap<_, _> = ours.into_iter().map(|file| (&file.path, file)).collect();
         let mut found = BTreeMap::new();
         for path in wanted.iter().map(|file| &file.path).chain(recorded.keys().copied()) {
-            if let Some(one) = workspace.tree.found(path)? {
+            if let Some(one) = look(path)? {
                 found.insert(path.clone(), one);
             }
         }
@@ -85,6 +96,8 @@ impl<'a> Comparison<'a> {
         self.wanted.iter().map(|file| &file.path).chain(self.recorded.keys().copied())
     }
 
+    /// Makes sure that nothing of anybody else is written over.
+    ///
     /// # Errors
     /// Files would be written over that somebody else wrote; all are named.
     fn refuse_edited(&self) -> Result<(), Stop> {
@@ -137,13 +150,13 @@ impl<'a> Comparison<'a> {
         let mut between: BTreeMap<FilePath, WorkspaceFile> =
             end.into_iter().map(|file| (file.path.clone(), file)).collect();
         for (path, old) in &self.recorded {
-            let lies = self.found.get(*path).and_then(|found| found.digest.as_ref());
+            let lies = self.found.get(*path).and_then(|found| found.digest);
             let Some(lies) = lies.filter(|digest| old.digests.contains(digest)) else { continue };
             let file = between
                 .entry((*path).clone())
                 .or_insert_with(|| WorkspaceFile { digests: Vec::new(), ..(*old).clone() });
-            if !file.digests.contains(lies) {
-                file.digests.push(lies.clone());
+            if !file.digests.contains(&lies) {
+                file.digests.push(lies);
             }
             let secrets = old.secrets.iter().filter(|secret| !file.secrets.contains(secret)).cloned();
             file.secrets.extend(secrets.collect::<Vec<_>>());
@@ -158,7 +171,6 @@ fn sorted(files: impl Iterator<Item = WorkspaceFile>) -> Vec<WorkspaceFile> {
 }
 
 /// What was done.
-#[derive(Debug, Default)]
 pub(super) struct Done {
     pub(super) written: Vec<FilePath>,
     pub(super) removed: Vec<FilePath>,
@@ -258,7 +270,8 @@ impl Update<'_> {
             workspace: self.workspace.path()?,
             environment: self.environment.clone().into(),
             files,
-            trusted: edited.map(|(_, text)| sha256(text.as_bytes())).transpose()?,
+            synced: at_end.then_some(true),
+            trusted: edited.map(|(_, text)| sha256(text.as_bytes())),
         })
     }
 }
@@ -279,11 +292,11 @@ fn drafts<'t>(
 }
 
 fn check_size(record: &WorkspaceRecord) -> Result<(), Stop> {
-    let size = serde_json::to_vec(record).map_or(usize::MAX, |json| json.len()) + ENVELOPE;
+    let size = size_of(record);
     if size <= REQUEST_MAX {
         return Ok(());
     }
-    let (size, most) = (size / 1024, REQUEST_MAX / 1024);
+    let (size, most) = (size.div_ceil(1024), REQUEST_MAX / 1024);
     Err(Stop::usage(format!(
         "what the agent has to note of these files takes {size} KiB, and {most} KiB is the most"
     ))

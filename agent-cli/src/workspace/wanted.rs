@@ -8,7 +8,7 @@ use bursar_proto::error::{CallError, ErrorName};
 use bursar_proto::library::{Digest, FileMode, FilePath, PackageFile, WORKSPACE_FILES_MAX, WorkspaceFile};
 use bursar_proto::name::Qualified;
 use bursar_proto::semver::Version;
-use bursar_proto::template::{Mark, Template};
+use bursar_proto::template::{Fault, Mark, Template};
 use std::collections::BTreeSet;
 use std::fmt;
 use zeroize::Zeroizing;
@@ -43,12 +43,12 @@ pub(super) struct WantedFile {
 }
 
 impl WantedFile {
-    pub(super) fn digest(&self) -> Option<&Digest> {
-        self.content.as_ref().map(|(_, digest)| digest)
+    pub(super) fn digest(&self) -> Option<Digest> {
+        self.content.as_ref().map(|(_, digest)| *digest)
     }
 
     pub(super) fn target(&self) -> Target {
-        Target { digest: self.digest().cloned(), mode: self.mode }
+        Target { digest: self.digest(), mode: self.mode }
     }
 
     /// What the agent is told of it once it is written.
@@ -57,7 +57,7 @@ impl WantedFile {
             path: self.path.clone(),
             package: self.origin.package.clone(),
             version: self.origin.version.clone(),
-            digests: self.digest().cloned().into_iter().collect(),
+            digests: self.digest().into_iter().collect(),
             secrets: self.secrets.clone(),
         }
     }
@@ -80,18 +80,15 @@ pub(super) fn marks(origin: &Origin, files: &[PackageFile]) -> Result<Vec<Mark>,
 
 /// The files of a package with `values`; without values they are known by path and origin alone. What is wrong with a
 /// template is added to `faults`.
-///
-/// # Errors
-/// A digest cannot be made.
 pub(super) fn render(
     origin: &Origin,
     files: &[PackageFile],
     values: Option<&Values>,
     faults: &mut Vec<String>,
-) -> Result<Vec<WantedFile>, Stop> {
+) -> Vec<WantedFile> {
     let mut wanted = Vec::with_capacity(files.len());
     for file in files {
-        let mut told = |all: &[bursar_proto::template::Fault]| {
+        let mut told = |all: &[Fault]| {
             faults.extend(all.iter().map(|fault| line(origin, &file.path, fault)));
         };
         let template = match Template::parse(&file.template) {
@@ -108,7 +105,7 @@ pub(super) fn render(
         let content = match values.map(|values| template.render(|mark| values.text(mark))) {
             None => None,
             Some(Ok(text)) => {
-                let digest = sha256(text.as_bytes())?;
+                let digest = sha256(text.as_bytes());
                 Some((text, digest))
             }
             Some(Err(all)) => {
@@ -125,36 +122,34 @@ pub(super) fn render(
             content,
         });
     }
-    Ok(wanted)
+    wanted
 }
 
-fn line(origin: &Origin, path: &FilePath, fault: &bursar_proto::template::Fault) -> String {
+fn line(origin: &Origin, path: &FilePath, fault: &Fault) -> String {
     format!("{origin}: {path}: {fault}")
-}
-
-/// One error of all that is wrong with templates, a line each.
-pub(super) fn told(faults: &[String]) -> Result<(), Stop> {
-    if faults.is_empty() { Ok(()) } else { Err(Stop::usage(faults.join("\n"))) }
 }
 
 /// Makes sure that all files can stand beside each other, and beside those that others wrote.
 ///
 /// # Errors
 /// Two want one path, or one is a directory for the other; both are named. Or there are too many.
-pub(super) fn check_paths(wanted: &[WantedFile], others: &[&WorkspaceFile]) -> Result<(), Stop> {
-    let count = wanted.len() + others.len();
-    if count > WORKSPACE_FILES_MAX {
-        let message =
-            format!("a workspace has at most {WORKSPACE_FILES_MAX} files, and this one would have {count}");
-        return Err(Stop::usage(message));
-    }
+pub(super) fn check_paths<'a>(
+    wanted: impl IntoIterator<Item = (&'a FilePath, &'a Origin)>,
+    others: &[&WorkspaceFile],
+) -> Result<(), Stop> {
     let other = others.iter().map(|other| {
         let origin = Origin { package: other.package.clone(), version: other.version.clone() };
         let by_build = if origin.version.is_none() { " (bursar build)" } else { "" };
         (&other.path, format!("{origin}{by_build}"))
     });
     let mut all: Vec<(&FilePath, String)> =
-        wanted.iter().map(|file| (&file.path, file.origin.to_string())).chain(other).collect();
+        wanted.into_iter().map(|(path, origin)| (path, origin.to_string())).chain(other).collect();
+    let count = all.len();
+    if count > WORKSPACE_FILES_MAX {
+        let message =
+            format!("a workspace has at most {WORKSPACE_FILES_MAX} files, and this one would have {count}");
+        return Err(Stop::usage(message));
+    }
     // a directory comes before what is in it, though not always right before
     all.sort_unstable();
     for (at, (path, origin)) in all.iter().enumerate() {
@@ -208,9 +203,9 @@ mod tests {
     fn a_file_is_rendered_with_its_digest_and_secrets() {
         let mut faults = Vec::new();
         let files = [file("a", "t=%token% %same%"), file("b", "plain")];
-        let wanted = render(&origin("acme/site"), &files, Some(&values()), &mut faults).unwrap();
+        let wanted = render(&origin("acme/site"), &files, Some(&values()), &mut faults);
         assert_eq!(wanted[0].content.as_ref().unwrap().0.as_str(), "t=v v");
-        assert_eq!(wanted[0].record().digests, [sha256(b"t=v v").unwrap()]);
+        assert_eq!(wanted[0].record().digests, [sha256(b"t=v v")]);
         assert_eq!(wanted[0].record().secrets, ["acme/t".parse().unwrap()]);
         assert_eq!(wanted.iter().map(|file| file.has_values).collect::<Vec<_>>(), [true, false]);
         assert!(faults.is_empty());
@@ -218,7 +213,7 @@ mod tests {
 
     #[test]
     fn without_values_a_file_is_known_by_its_path() {
-        let wanted = render(&origin("acme/site"), &[file("a", "%token%")], None, &mut Vec::new()).unwrap();
+        let wanted = render(&origin("acme/site"), &[file("a", "%token%")], None, &mut Vec::new());
         assert!(wanted[0].digest().is_none() && wanted[0].record().digests.is_empty());
     }
 
@@ -226,45 +221,42 @@ mod tests {
     fn all_faults_are_told_with_package_file_line_and_column() {
         let mut faults = Vec::new();
         let files = [file("a", "x\n%nope%"), file("b", "%token:basic% %"), file("c", "%token%")];
-        render(&origin("acme/site"), &files, Some(&values()), &mut faults).unwrap();
+        render(&origin("acme/site"), &files, Some(&values()), &mut faults);
         assert_eq!(faults[0], "acme/site 1.0.0: a: line 2, column 1: there is no element nope here");
         assert!(faults[1].starts_with("acme/site 1.0.0: b: line 1, column 15: "), "{}", faults[1]);
-        assert_eq!((faults.len(), refused(told(&faults)).0), (2, 2));
+        assert_eq!((faults.len(), refused(crate::stop::told(&faults)).0), (2, 2));
         assert_eq!(marks(&origin("acme/site"), &files).unwrap_err().len(), 1);
     }
 
     #[test]
     fn files_that_cannot_stand_beside_each_other_are_both_named() {
-        let wanted = |package: &str, path: &str| {
-            render(&origin(package), &[file(path, "")], Some(&values()), &mut Vec::new()).unwrap()
-        };
-        let check = |one: &str, other: &str| {
-            let mut all = wanted("acme/site", one);
-            all.extend(wanted("acme/base", other));
-            check_paths(&all, &[])
-        };
+        let (site, base) = (origin("acme/site"), origin("acme/base"));
+        let path = |text: &str| text.parse::<FilePath>().unwrap();
+        let check = |one: &str, other: &str| check_paths([(&path(one), &site), (&path(other), &base)], &[]);
         assert_eq!(refused(check("x", "x")), (10, "both acme/base 1.0.0 and acme/site 1.0.0 write x".into()));
         let message =
             "acme/site 1.0.0 writes the file x, and acme/base 1.0.0 needs it as a directory for x/y";
         assert_eq!(refused(check("x", "x/y")), (10, message.into()));
         assert!(check("x", "x-y").is_ok());
-        let built = WorkspaceFile { version: None, ..wanted("acme/own", "x")[0].record() };
-        let (_, said) = refused(check_paths(&wanted("acme/site", "x"), &[&built]));
+        let own = render(&origin("acme/own"), &[file("x", "")], None, &mut Vec::new());
+        let built = WorkspaceFile { version: None, ..own[0].record() };
+        let (_, said) = refused(check_paths([(&path("x"), &site)], &[&built]));
         assert_eq!(said, "both acme/own (bursar build) and acme/site 1.0.0 write x");
     }
 
     #[test]
     fn a_directory_clashes_though_another_file_sorts_between() {
-        let files = [file("x", ""), file("x-y", ""), file("x/y", "")];
-        let wanted = render(&origin("acme/site"), &files, Some(&values()), &mut Vec::new()).unwrap();
-        assert!(check_paths(&wanted, &[]).is_err());
+        let paths = ["x", "x-y", "x/y"].map(|text| text.parse::<FilePath>().unwrap());
+        let origin = origin("acme/site");
+        assert!(check_paths(paths.iter().map(|path| (path, &origin)), &[]).is_err());
     }
 
     #[test]
     fn the_number_of_files_is_bounded() {
+        let origin = origin("acme/site");
         let many = |count: usize| {
-            let files: Vec<_> = (0..count).map(|at| file(&format!("f{at}"), "")).collect();
-            check_paths(&render(&origin("a/b"), &files, None, &mut Vec::new()).unwrap(), &[])
+            let paths: Vec<FilePath> = (0..count).map(|at| format!("f{at}").parse().unwrap()).collect();
+            check_paths(paths.iter().map(|path| (path, &origin)), &[])
         };
         assert!(many(WORKSPACE_FILES_MAX).is_ok());
         assert!(refused(many(WORKSPACE_FILES_MAX + 1)).1.contains("at most 500 files"));

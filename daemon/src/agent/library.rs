@@ -221,7 +221,11 @@ impl Asked<'_> {
                 let secret = slots.of(stage).ok_or_else(|| Fault {
                     state: ElementState::Empty,
                     reason: format!("the slot {stage} is empty"),
-                    hint: Some(format!("name a secret for {stage} in [library.elements]")),
+                    hint: Some(format!(
+                        "name a secret for {stage} under [library.elements] in bursar.toml; see which there are: bursar \
+                         secret list --organization {}",
+                        self.organization
+                    )),
                 })?;
                 let name = full(secret);
                 catalog.secret_id(name.organization.as_str(), name.name.as_str()).ok_or_else(|| Fault {
@@ -267,7 +271,10 @@ fn unusable(catalog: &Catalog, secret: &Secret, target: Target, now: Timestamp) 
             return Some(Fault {
                 state: ElementState::Elsewhere,
                 reason: format!("{name} is bound to {}, not to {wanted}", environment.name),
-                hint: Some(format!("name a secret that is bound to {wanted}")),
+                hint: Some(format!(
+                    "put another one into the slot; see which there are: bursar secret list --organization {}",
+                    name.organization
+                )),
             });
         }
     }

@@ -9,7 +9,7 @@ use super::{Agent, Answer};
 use crate::server::peer::Caller;
 use crate::vault::catalog::{Catalog, Definition, FileListed, Package, file_place};
 use crate::vault::store::Id;
-use bursar_proto::call::{PackageFetch, PackageGet, PackageList, PackageResolve};
+use bursar_proto::call::{PackageFetch, PackageGet, PackageList, PackageResolve, PackageShow};
 use bursar_proto::error::{CallError, ErrorName};
 use bursar_proto::fields::Invalid;
 use bursar_proto::kind::Stage;
@@ -17,7 +17,6 @@ use bursar_proto::library::{Elements, PackageFile};
 use bursar_proto::name::{OrganizationName, Qualified, Reference};
 use bursar_proto::reply;
 use bursar_proto::semver::Version;
-use bursar_proto::time::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -41,13 +40,21 @@ impl Agent {
             .collect())
     }
 
-    pub(super) fn package_show(&self, package: Reference) -> Result<reply::Package, CallError> {
-        let name = self.resolve(package);
+    pub(super) fn package_show(&self, call: PackageShow) -> Result<reply::Package, CallError> {
+        let name = self.resolve(call.package);
         let mut vault = self.vault();
         let catalog = &vault.unlocked()?.catalog;
         let versions = catalog.versions(&name).ok_or_else(|| no_package(&name))?;
+        if let Some(wanted) = &call.version {
+            version(catalog, &name, wanted)?;
+        }
+        let wanted = call.version.as_ref().or_else(|| versions.last_key_value().map(|(highest, _)| highest));
         let all = versions.values().rev().filter_map(|id| catalog.packages.get(id));
-        let versions = all.map(|package| view(package, Some(package.published_at)));
+        let versions = all.map(|package| {
+            let whole = wanted == Some(&package.version);
+            let listed = if whole { view(package) } else { listed(package) };
+            reply::PackageVersion { published_at: Some(package.published_at), ..listed }
+        });
         Ok(reply::Package { package: name, versions: versions.collect() })
     }
 
@@ -176,10 +183,7 @@ fn only_environment(
         }
         (Some(one), Some(other)) => {
             let message = format!("{organization} has several environments of stage {stage}: {one}, {other}");
-            Err(CallError::new(ErrorName::Invalid, message).hint(format!(
-                "say which, under [environments] in bursar.toml: {organization} = \"{}\"",
-                one.name
-            )))
+            Err(CallError::new(ErrorName::Invalid, message).hint(format!("name one: -e {one}; for packages of another organization, under [environments] in bursar.toml: {organization} = \"{}\"", one.name)))
         }
     }
 }
@@ -195,8 +199,8 @@ fn shown_elements(package: &Package) -> Elements {
     package.elements.iter().map(|(name, one)| (name.clone(), shown(organization, one))).collect()
 }
 
-/// A version for an answer.
-fn view(package: &Package, published_at: Option<Timestamp>) -> reply::PackageVersion {
+/// A version for an answer, as it is before it is published.
+fn view(package: &Package) -> reply::PackageVersion {
     let file = |file: &FileListed| reply::PackageFileListed {
         path: file.path.clone(),
         mode: file.mode,
@@ -204,13 +208,22 @@ fn view(package: &Package, published_at: Option<Timestamp>) -> reply::PackageVer
         elements: file.elements.iter().cloned().collect(),
     };
     reply::PackageVersion {
+        elements: Some(shown_elements(package)),
+        files: Some(package.files.iter().map(file).collect()),
+        ..listed(package)
+    }
+}
+
+/// The same without what it holds.
+fn listed(package: &Package) -> reply::PackageVersion {
+    reply::PackageVersion {
         package: package.name.clone(),
         version: package.version.clone(),
         digest: package.digest.into(),
-        published_at,
+        published_at: None,
         published_by: package.published_by.to_string(),
-        elements: shown_elements(package),
-        files: package.files.iter().map(file).collect(),
+        elements: None,
+        files: None,
     }
 }
 

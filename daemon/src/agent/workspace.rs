@@ -21,10 +21,17 @@ impl Agent {
         Ok(known.map_or_else(|| view(catalog, &new(path)), |workspace| view(catalog, workspace)))
     }
 
-    pub(super) fn workspace_list(&self) -> Result<Vec<reply::Workspace>, CallError> {
+    pub(super) fn workspace_list(&self) -> Result<Vec<reply::WorkspaceListed>, CallError> {
         let mut vault = self.vault();
         let catalog = &vault.unlocked()?.catalog;
-        Ok(catalog.workspaces_by_path().map(|(_, workspace)| view(catalog, workspace)).collect())
+        let listed = |workspace: &Workspace| reply::WorkspaceListed {
+            workspace: workspace.path.to_string(),
+            trusted: workspace.trusted.map(Digest::from),
+            environment: environment(catalog, workspace),
+            synced_at: workspace.synced_at,
+            files: workspace.files.len() as u64,
+        };
+        Ok(catalog.workspaces_by_path().map(|(_, workspace)| listed(workspace)).collect())
     }
 
     pub(super) async fn workspace_trust(&self, call: WorkspaceTrust) -> Result<reply::Workspace, CallError> {
@@ -56,7 +63,8 @@ impl Agent {
             workspace.environment = Some(environment_id(catalog, &environment)?);
             workspace.synced_at = synced_at.or(workspace.synced_at);
             workspace.files = files;
-            workspace.trusted = trusted.or(workspace.trusted);
+            // trust is a person's: an edit of our own only carries on what was said before
+            workspace.trusted = workspace.trusted.map(|before| trusted.unwrap_or(before));
             Ok(())
         })
         .await
@@ -156,7 +164,6 @@ fn by_path(mut files: Vec<WorkspaceFile>) -> Result<Vec<WorkspaceFile>, Invalid>
 }
 
 fn view(catalog: &Catalog, workspace: &Workspace) -> reply::Workspace {
-    let environment = workspace.environment.and_then(|id| catalog.environments.get(&id));
     let files = workspace.files.iter().map(|file| Sent {
         path: file.path.clone(),
         package: file.package.clone(),
@@ -167,10 +174,14 @@ fn view(catalog: &Catalog, workspace: &Workspace) -> reply::Workspace {
     reply::Workspace {
         workspace: workspace.path.to_string(),
         trusted: workspace.trusted.map(Digest::from),
-        environment: environment.map(|environment| environment.name.clone()),
+        environment: environment(catalog, workspace),
         synced_at: workspace.synced_at,
         files: files.collect(),
     }
+}
+
+fn environment(catalog: &Catalog, workspace: &Workspace) -> Option<Qualified> {
+    Some(catalog.environments.get(&workspace.environment?)?.name.clone())
 }
 
 /// The workspaces in whose files the artifact of a secret is.

@@ -9,6 +9,9 @@ pub const FILE_PATH_MAX: usize = 200;
 /// The files by which a workspace is steered; no package writes one.
 pub const OWN_FILES: [&str; 2] = ["bursar.toml", "bursar.lock"];
 
+/// What git reads of a repository: what it tracks is asked of git, and no package answers for it.
+const GIT_FILES: [&str; 4] = [".git", ".gitignore", ".gitattributes", ".gitmodules"];
+
 /// How the names of files end that Bursar writes on the way; no package writes one.
 pub const DRAFT_END: &str = ".bursar-draft";
 
@@ -90,7 +93,7 @@ pub enum BadPath {
     Leaves,
     /// What git or Bursar itself would read.
     #[error(
-        "the path is git's or bursar's own: no .git, no bursar.toml or bursar.lock, and no part ends in {DRAFT_END}"
+        "the path is git's or bursar's own: no .git, .gitignore or the like, no bursar.toml or bursar.lock"
     )]
     Steers,
 }
@@ -104,9 +107,11 @@ impl FromStr for FilePath {
         if text.split('/').any(|part| matches!(part, "" | "." | "..")) {
             return Err(BadPath::Leaves);
         }
-        let steers = |part: &str| part.eq_ignore_ascii_case(".git") || part.ends_with(DRAFT_END);
-        let own = OWN_FILES.iter().any(|own| text.eq_ignore_ascii_case(own));
-        if own || text.split('/').any(steers) {
+        let own = |part: &str| {
+            GIT_FILES.iter().any(|own| part.eq_ignore_ascii_case(own)) || part.ends_with(DRAFT_END)
+        };
+        let name = text.rsplit('/').next().unwrap_or(text);
+        if OWN_FILES.iter().any(|own| name.eq_ignore_ascii_case(own)) || text.split('/').any(own) {
             return Err(BadPath::Steers);
         }
         Ok(Self(text.into()))
@@ -178,15 +183,20 @@ mod tests {
 
     #[test]
     fn a_path_stays_below_its_workspace() {
-        for path in [".npmrc", "a/b/c.xml", "..x", "a b", ".github/x", "sub/bursar.toml"] {
+        for path in [".npmrc", "a/b/c.xml", "..x", "a b", ".github/x", "bursar.toml/x"] {
             assert_eq!(path.parse::<FilePath>().unwrap().to_string(), path);
         }
         for path in ["/etc/x", "../x", "a/../b", "a//b", "a/", ".", "./a"] {
             assert_eq!(path.parse::<FilePath>(), Err(BadPath::Leaves), "{path}");
         }
-        for path in
-            [".git/hooks/post-commit", "a/.GIT/config", "bursar.toml", "Bursar.lock", ".x.bursar-draft"]
-        {
+        for path in [
+            ".git/hooks/post-commit",
+            "a/.GIT/config",
+            "sub/bursar.toml",
+            "Bursar.lock",
+            ".x.bursar-draft",
+            "d/.gitignore",
+        ] {
             assert_eq!(path.parse::<FilePath>(), Err(BadPath::Steers), "{path}");
         }
         assert_eq!("a\nb".parse::<FilePath>(), Err(BadPath::Text));

@@ -1,4 +1,5 @@
 use super::*;
+use crate::workspace::plan::State;
 use crate::workspace::wanted::{Origin, render};
 use bursar_proto::library::{Digest, FileMode, PackageFile};
 use std::fs;
@@ -25,7 +26,7 @@ impl Home {
 }
 
 fn digest(content: &str) -> Digest {
-    sha256(content.as_bytes()).unwrap()
+    sha256(content.as_bytes())
 }
 
 fn wanted(files: &[(&str, &str)]) -> Vec<WantedFile> {
@@ -36,7 +37,7 @@ fn wanted(files: &[(&str, &str)]) -> Vec<WantedFile> {
         template: (*text).to_owned(),
     };
     let files: Vec<_> = files.iter().map(file).collect();
-    render(&origin, &files, Some(&crate::values::Values::default()), &mut Vec::new()).unwrap()
+    render(&origin, &files, Some(&crate::values::Values::default()), &mut Vec::new())
 }
 
 fn record(path: &str, version: Option<&str>, contents: &[&str], secret: &str) -> WorkspaceFile {
@@ -118,6 +119,28 @@ fn what_somebody_edited_is_refused_and_named() {
 }
 
 #[test]
+fn what_is_no_plain_file_is_refused_by_who_writes_and_edited_for_who_looks() {
+    let home = Home::new();
+    let link =
+        |name: &str| std::os::unix::fs::symlink("elsewhere", home.directory.path().join(name)).unwrap();
+    link("a");
+    link("old");
+    home.put("b", "new");
+    let known = known(vec![
+        record("a", Some("1.0.0"), &["old"], "acme/s"),
+        record("old", Some("1.0.0"), &["old"], "acme/s"),
+    ]);
+    let wanted = wanted(&[("a", "new"), ("b", "new")]);
+    let Err(Stop::Failed(error)) = Comparison::new(&home.workspace, &wanted, &known, |_| true) else {
+        panic!("it was not refused")
+    };
+    assert!(error.message.starts_with("a is a symlink"), "{}", error.message);
+    let plan = Comparison::glimpse(&home.workspace, &wanted, &known, |_| true).unwrap().plan;
+    assert_eq!(plan.states.values().copied().collect::<Vec<_>>(), [State::Edited, State::Current]);
+    assert_eq!(plan.leftovers.values().copied().collect::<Vec<_>>(), [State::Edited]);
+}
+
+#[test]
 fn a_record_fits_a_request() {
     let of = |count: usize| WorkspaceRecord {
         workspace: "/w".to_owned(),
@@ -125,6 +148,7 @@ fn a_record_fits_a_request() {
         files: (0..count)
             .map(|at| record(&format!("{at:0>200}"), Some("1.0.0"), &["x", "y"], "acme/s"))
             .collect(),
+        synced: Some(true),
         trusted: None,
     };
     let one = serde_json::to_vec(&of(1)).unwrap().len();

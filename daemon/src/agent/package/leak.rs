@@ -5,13 +5,14 @@ use crate::credentials::normal_form;
 use crate::vault::Unlocked;
 use crate::vault::store::Id;
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bursar_proto::error::{CallError, ErrorName};
 use bursar_proto::fields::Fields;
-use bursar_proto::kind::Shape;
+use bursar_proto::kind::{Filter, Shape};
 use bursar_proto::library::{FilePath, PackageFile};
 use bursar_proto::name::Qualified;
 use bursar_proto::sensitive::Sensitive;
+use bursar_proto::template::{Template, filtered};
 use serde::Deserialize;
 use std::collections::HashSet;
 use zeroize::Zeroizing;
@@ -19,15 +20,16 @@ use zeroize::Zeroizing;
 /// The shortest value that is looked for, in bytes: shorter ones stand in templates by chance.
 const VALUE_MIN: usize = 8;
 
-/// The shortest line of a value of several lines that is looked for by itself, in bytes: a line of a key has 64.
+/// The shortest line of a key that is looked for by itself, in bytes: a whole one has 64. What is shorter counts only where it
+/// stands alone, and not within a longer word.
 const LINE_MIN: usize = 24;
 
 /// How the first and the last line of a key in PEM begin.
 const KEY_BEGIN: &str = "-----BEGIN ";
 const KEY_END: &str = "-----END ";
 
-/// How many secrets are looked at while the vault is held, so that answers wait a millisecond and not a second.
-const AT_ONCE: usize = 256;
+/// How many secrets are opened while the vault is held: a millisecond that answers wait.
+const AT_ONCE: usize = 64;
 
 /// A live secret in a template.
 pub(super) struct Leak {
@@ -47,30 +49,98 @@ impl From<Leak> for CallError {
     }
 }
 
-/// The first live secret that stands in one of `files`, as it is or in base64.
+/// The first live secret that stands in one of `files`, in a form in which a template would have it.
 pub(super) fn find(agent: &Agent, files: &[PackageFile]) -> Result<Option<Leak>, CallError> {
-    let starts: HashSet<&[u8]> =
-        files.iter().flat_map(|file| file.template.as_bytes().windows(VALUE_MIN)).collect();
-    if starts.is_empty() {
+    let searched = Searched::new(files);
+    if searched.windows.is_empty() {
         return Ok(None);
     }
-    let keys = keys(files);
     let ids: Vec<Id> = agent.vault().unlocked()?.catalog.secrets.keys().copied().collect();
     for some in ids.chunks(AT_ONCE) {
-        let mut vault = agent.vault();
-        let unlocked = vault.unlocked()?;
-        for id in some {
-            let Some(secret) = unlocked.catalog.secrets.get(id) else { continue };
-            let name = secret.full_name();
-            for value in values(unlocked, id)? {
-                let key = || keys.iter().find(|key| key.is(&value)).map(|key| key.place.clone());
-                if let Some((path, line)) = place(&starts, files, &value).or_else(key) {
-                    return Ok(Some(Leak { path, line, secret: name }));
-                }
+        // what takes long is done once the vault is free again
+        for (secret, values) in collect(agent, some)? {
+            if let Some((path, line)) = values.iter().find_map(|value| searched.place(value.expose())) {
+                return Ok(Some(Leak { path, line, secret }));
             }
         }
     }
     Ok(None)
+}
+
+/// What of some secrets must not be published.
+fn collect(agent: &Agent, ids: &[Id]) -> Result<Vec<(Qualified, Vec<Sensitive>)>, CallError> {
+    let mut vault = agent.vault();
+    let unlocked = vault.unlocked()?;
+    let named = ids.iter().filter_map(|id| Some((id, unlocked.catalog.secrets.get(id)?.full_name())));
+    named.map(|(id, name)| Ok((name, values(unlocked, id)?))).collect()
+}
+
+/// Templates, made ready for many searches.
+struct Searched {
+    /// Path and text of each, without marks and with `%%` as what it stands for.
+    texts: Vec<(FilePath, String)>,
+    /// Every run of [`VALUE_MIN`] bytes: few values have their middle among them.
+    windows: HashSet<[u8; VALUE_MIN]>,
+    keys: Vec<Key>,
+}
+
+impl Searched {
+    fn new(files: &[PackageFile]) -> Self {
+        let text = |file: &PackageFile| {
+            let text =
+                Template::parse(&file.template).map_or_else(|_| file.template.clone(), |read| read.text());
+            (file.path.clone(), text)
+        };
+        let texts: Vec<_> = files.iter().map(text).collect();
+        let runs = texts.iter().flat_map(|(_, text)| text.as_bytes().windows(VALUE_MIN));
+        let windows = runs.filter_map(|run| run.try_into().ok()).collect();
+        let keys = texts.iter().flat_map(|(path, text)| keys(path, text)).collect();
+        Self { texts, windows, keys }
+    }
+
+    /// Where a value stands: as it is, encoded or escaped; of a header's value also what follows its scheme, of a key its
+    /// lines, and the key in another form.
+    fn place(&self, value: &str) -> Option<(FilePath, usize)> {
+        let value = value.trim();
+        if value.len() < VALUE_MIN {
+            return None;
+        }
+        let after_scheme = value.split_once(' ').map_or("", |(_, rest)| rest);
+        let is_pem = value.contains(KEY_BEGIN);
+        let lines =
+            value.lines().filter(|line| is_pem && line.len() >= LINE_MIN && !line.starts_with("-----"));
+        let plain = [value, after_scheme].into_iter().chain(lines).find_map(|text| self.find(text));
+        let encoded = || {
+            let filters = Filter::ALL.iter().map(|filter| filtered(value, &[*filter]));
+            let forms = filters.chain([Zeroizing::new(URL_SAFE_NO_PAD.encode(value))]);
+            forms.into_iter().find_map(|form| self.find(form.trim_matches(['"', '='])))
+        };
+        let key = || self.keys.iter().find(|key| key.is(value)).map(|key| key.place.clone());
+        plain.or_else(encoded).or_else(key)
+    }
+
+    fn find(&self, text: &str) -> Option<(FilePath, usize)> {
+        let middle = text.len() / 2;
+        let window = text.as_bytes().get((middle.checked_sub(VALUE_MIN / 2)?)..)?.first_chunk()?;
+        if !self.windows.contains(window) {
+            return None;
+        }
+        self.texts.iter().find_map(|(path, within)| {
+            let found = memchr::memmem::find_iter(within.as_bytes(), text.as_bytes());
+            let at = found
+                .into_iter()
+                .find(|at| text.len() >= LINE_MIN || stands_alone(within, *at, text.len()))?;
+            let before = within.as_bytes().get(..at).unwrap_or_default();
+            Some((path.clone(), memchr::memchr_iter(b'\n', before).count() + 1))
+        })
+    }
+}
+
+/// Whether a short text is no mere part of a longer word.
+fn stands_alone(within: &str, at: usize, length: usize) -> bool {
+    let bytes = within.as_bytes();
+    let word = |at: Option<usize>| at.and_then(|at| bytes.get(at)).is_some_and(u8::is_ascii_alphanumeric);
+    !word(at.checked_sub(1)) && !word(at.checked_add(length))
 }
 
 /// A private key in a template, in the form in which the vault keeps one.
@@ -81,54 +151,26 @@ struct Key {
 
 impl Key {
     /// Whether `value` is this key, in whatever form.
-    fn is(&self, value: &Sensitive) -> bool {
-        let same = |text: &Sensitive| text.expose() == self.text.expose();
-        same(value)
-            || value.expose().contains(KEY_BEGIN) && normal_form(value.expose()).is_some_and(|key| same(&key))
+    fn is(&self, value: &str) -> bool {
+        let same = |text: &str| text.trim() == self.text.expose().trim();
+        same(value) || value.contains(KEY_BEGIN) && normal_form(value).is_some_and(|key| same(key.expose()))
     }
 }
 
-/// The private keys in templates: one has several forms, and only one of them is in the vault.
-fn keys(files: &[PackageFile]) -> Vec<Key> {
+/// The private keys in a text: one has several forms, and only one of them is in the vault.
+fn keys(path: &FilePath, text: &str) -> Vec<Key> {
     let mut keys = Vec::new();
-    for file in files {
-        let mut from = 0;
-        while let Some(begin) = file.template[from..].find(KEY_BEGIN).map(|at| from + at) {
-            let Some(end) = file.template[begin..].find(KEY_END).map(|at| begin + at + KEY_END.len()) else {
-                break;
-            };
-            let end = file.template[end..].find('\n').map_or(file.template.len(), |at| end + at);
-            if let Some(text) = normal_form(&file.template[begin..end]) {
-                let line = file.template[..begin].matches('\n').count() + 1;
-                keys.push(Key { place: (file.path.clone(), line), text });
-            }
-            from = end;
+    let mut from = 0;
+    while let Some(begin) = text[from..].find(KEY_BEGIN).map(|at| from + at) {
+        let Some(end) = text[begin..].find(KEY_END).map(|at| begin + at + KEY_END.len()) else { break };
+        let end = text[end..].find('\n').map_or(text.len(), |at| end + at);
+        if let Some(key) = normal_form(&text[begin..end]) {
+            let line = text[..begin].matches('\n').count() + 1;
+            keys.push(Key { place: (path.clone(), line), text: key });
         }
+        from = end;
     }
     keys
-}
-
-/// Where a value stands, as it is or in base64; of a header's value also what follows its scheme.
-fn place(starts: &HashSet<&[u8]>, files: &[PackageFile], value: &Sensitive) -> Option<(FilePath, usize)> {
-    let value = value.expose().trim();
-    if value.len() < VALUE_MIN {
-        return None;
-    }
-    let encoded = Zeroizing::new(STANDARD.encode(value));
-    let after_scheme = value.split_once(' ').map_or("", |(_, rest)| rest);
-    let whole = [value, encoded.trim_end_matches('='), after_scheme];
-    let lines = value.lines().filter(|line| line.len() >= LINE_MIN && !line.starts_with("-----"));
-    whole.into_iter().chain(lines).find_map(|text| {
-        let start = text.as_bytes().get(..VALUE_MIN)?;
-        if !starts.contains(start) {
-            return None;
-        }
-        files.iter().find_map(|file| {
-            let at = memchr::memmem::find(file.template.as_bytes(), text.as_bytes())?;
-            let before = file.template.get(..at).unwrap_or_default();
-            Some((file.path.clone(), before.matches('\n').count() + 1))
-        })
-    })
 }
 
 /// What of a secret must not be published: its sensitive fields, and the value that came of them.

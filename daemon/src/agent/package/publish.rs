@@ -16,7 +16,7 @@ use bursar_proto::library::{Elements, PackageFile, VERSIONS_MAX};
 use bursar_proto::name::{Qualified, Reference};
 use bursar_proto::reply;
 use bursar_proto::semver::Version;
-use bursar_proto::template::{Fault, Subject, Template};
+use bursar_proto::template::{FAULTS_MAX, Fault, Subject, Template};
 use ring::digest;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -52,11 +52,11 @@ impl Agent {
         if is_dry {
             let mut vault = self.vault();
             check_new(&vault.unlocked()?.catalog, &package)?;
-            return Ok(view(&package, None));
+            return Ok(view(&package));
         }
         self.write(|catalog| {
             check_new(catalog, &package)?;
-            let shown = view(&package, Some(now));
+            let shown = reply::PackageVersion { published_at: Some(now), ..view(&package) };
             catalog.insert_package(id, package);
             let mut changes = written;
             changes.push(Change::Package(id));
@@ -106,6 +106,11 @@ fn check_files(
             faults.push(format!("{}: a file with values is for its owner alone: mode 0600", file.path));
         }
         listed.push(FileListed::of(file.path.clone(), file.mode, &template, file.template.len()));
+    }
+    let left = faults.len().saturating_sub(FAULTS_MAX);
+    faults.truncate(FAULTS_MAX);
+    if left > 0 {
+        faults.push(format!("and {left} more"));
     }
     if faults.is_empty() { Ok(listed) } else { Err(Invalid::new(faults.join("\n"))) }
 }

@@ -204,10 +204,11 @@ impl Catalog {
         let elements = content.elements.into_iter().map(|(name, definition)| {
             Ok((name.parse().map_err(|_| UnknownForm::Unreadable)?, definition_of(definition)?))
         });
-        let files = content.files.into_iter().map(|file| {
-            let (path, mode) = file_place(&file)?;
-            let template = Template::parse(&file.template).map_err(|_| UnknownForm::Unreadable)?;
-            Ok(FileListed::of(path, mode, &template, file.template.len()))
+        // what a stricter version would not publish any more is not listed, and keeps no vault shut
+        let files = content.files.into_iter().filter_map(|file| {
+            let (path, mode) = file_place(&file).ok()?;
+            let template = Template::parse(&file.template).ok()?;
+            Some(FileListed::of(path, mode, &template, file.template.len()))
         });
         let package = Package {
             name: qualified(organizations, &record.organization, &record.name)?,
@@ -216,7 +217,7 @@ impl Catalog {
             published_at: Timestamp::from_seconds(record.published_at),
             published_by: record.published_by.into_boxed_str(),
             elements: elements.collect::<Result<_, _>>()?,
-            files: files.collect::<Result<_, _>>()?,
+            files: files.collect(),
             parts: record.parts,
         };
         self.insert_package(id, package);
