@@ -157,9 +157,9 @@ fn from_publish_to_synced_files_and_a_refreshed_token() {
         });
         let status = shop.run(&["status", "--json"]);
         assert_eq!(status.code, 1, "{}", status.out);
-        let states = states(&status.json());
-        assert!(states.contains(&(".npmrc".into(), "stale".into())), "{states:?}");
-        assert!(states.contains(&(".m2/settings.xml".into(), "current".into())), "{states:?}");
+        let files = states(&status.json());
+        assert!(files.contains(&(".npmrc".into(), "stale".into())), "{files:?}");
+        assert!(files.contains(&(".m2/settings.xml".into(), "current".into())), "{files:?}");
         let (npmrc, settings) = (inode(&shop, ".npmrc"), inode(&shop, ".m2/settings.xml"));
         shop.run(&["sync"]).ok();
         assert_eq!(shop.read(".npmrc"), format!("//registry.example.test/:_authToken={fresh}\n"));

@@ -105,7 +105,8 @@ fn fill(agent: &Agent, elements: usize) -> Workspace {
     let names: Vec<_> = (0..elements).map(|number| format!("E{number:04}")).collect();
     let define = |(number, name): (usize, &String)| (name.clone(), json!({ "development": secret(number) }));
     let defined: Map<String, Value> = names.iter().enumerate().map(define).collect();
-    let template: String = names.iter().map(|name| format!("{name} = %{name}%\n")).collect();
+    let lines: Vec<_> = names.iter().map(|name| format!("{name} = %{name}%")).collect();
+    let template = lines.join("\n");
     let package = format!("personal/bench-{elements}");
     agent.home.ok(
         "package.publish",
