@@ -118,7 +118,7 @@ impl Client {
         }
     }
 
-    /// Makes many calls of one method over this connection, [`IN_FLIGHT`] of them at once, and answers in their order.
+    /// Makes many calls of one method over this connection, some dozens of them at once, and answers in their order.
     /// `done` hears how many have been answered.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use crate::vault::catalog::{
 };
 use crate::vault::crypto::{self, RootKey};
 use crate::vault::header::{Header, Opener};
-use crate::vault::record::{PackageContentV1, PackageFileV1, PartV1};
+use crate::vault::record::{CONTENT_MAX, PackageContentV1, PackageFileV1, PartV1};
 use crate::vault::store::{Batch, Id, Key, Kind, Sealed, Store};
 use crate::vault::tests::{at, made, meddle, open, put, unlock};
 use crate::vault::{Change, Vault, VaultError};
@@ -243,4 +243,16 @@ fn a_library_record_or_a_part_that_is_missing_moved_or_older_is_noticed() {
         assert!(matches!(unlock(&mut vault), Err(VaultError::Tampered(_))), "{what}");
         assert!(matches!(vault.unlocked(), Err(VaultError::Locked)), "{what}");
     }
+}
+
+#[test]
+fn content_has_a_limit() {
+    let content = |length: usize| {
+        let file = PackageFileV1 { path: "f".into(), mode: 0o600, template: "x".repeat(length) };
+        PackageContentV1 { elements: Vec::new(), files: vec![file] }
+    };
+    // the rest is what frames it
+    let (parts, _) = cut([1; 16], &content(CONTENT_MAX - 100)).unwrap();
+    assert!(parts.len() > 20, "{}", parts.len());
+    assert!(cut([1; 16], &content(CONTENT_MAX + 1)).is_err());
 }
