@@ -4,11 +4,12 @@
 //! output is masked is our child. Where values come from is not known here.
 
 mod files;
+mod forms;
 mod mask;
 mod piped;
 
 pub(crate) use files::{Files, sweep};
-pub(crate) use mask::{Patterns, VALUE_MIN};
+pub(crate) use mask::{PATTERNS_MAX, Patterns, VALUE_MIN};
 
 use crate::harden::as_found;
 use crate::stop::Stop;
@@ -21,7 +22,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use zeroize::Zeroizing;
 
-/// The exit code where a command was not run because something failed before it, as env(1) has it.
+/// The exit code where something of ours failed, before a command or beside it, as env(1) has it.
 pub(crate) const FAILED_BEFORE: u8 = 125;
 
 /// The exit code of a command that cannot be run.
@@ -29,6 +30,9 @@ const CANNOT_RUN: u8 = 126;
 
 /// The exit code where there is no such command.
 const NOT_FOUND: u8 = 127;
+
+/// What runs a script that names no interpreter.
+const SHELL: &str = "/bin/sh";
 
 /// A command, ready to run.
 pub(crate) struct Launch {
@@ -42,7 +46,7 @@ pub(crate) struct Launch {
     pub(crate) files: Option<Files>,
 }
 
-/// Why a command was not run.
+/// Why a command was not run, or not all that it wrote came out.
 pub(crate) struct NotRun {
     pub(crate) error: CallError,
     pub(crate) exit_code: u8,
@@ -58,12 +62,20 @@ impl Launch {
     /// Runs the command with `patterns` masked in its output; answers its exit code.
     ///
     /// # Errors
-    /// It cannot be run.
+    /// It cannot be run, or what comes out cannot be written.
     pub(crate) fn masked(mut self, patterns: &Patterns) -> Result<u8, NotRun> {
         // they go when the command ends, also where something that it left behind still writes
-        let files = self.files.take();
-        let run = piped::run(&mut self.prepared(), patterns, || drop(files));
-        run.map_err(|error| self.not_run(&error))
+        let mut files = self.files.take();
+        let mut run = |mut command: Command| piped::run(&mut command, patterns, || drop(files.take()));
+        let ended = match run(self.prepared()) {
+            Err(error) if error.raw_os_error() == Some(Errno::NOEXEC.raw_os_error()) => run(self.by_shell()),
+            ended => ended,
+        };
+        let ended = ended.map_err(|error| self.not_run(&error))?;
+        match ended.unwritten {
+            None => Ok(ended.exit_code),
+            Some(error) => Err(unwritten(error)),
+        }
     }
 
     fn program(&self) -> &OsStr {
@@ -73,6 +85,18 @@ impl Launch {
     fn prepared(&self) -> Command {
         let mut command = Command::new(self.program());
         command.args(self.command.iter().skip(1));
+        self.with_variables(command)
+    }
+
+    /// The command as the shell starts it, which is how the system runs a script that names no interpreter; a command
+    /// that takes our place is run so without our doing.
+    fn by_shell(&self) -> Command {
+        let mut command = Command::new(SHELL);
+        command.args(["-c", "exec \"$0\" \"$@\""]).args(&self.command);
+        self.with_variables(command)
+    }
+
+    fn with_variables(&self, mut command: Command) -> Command {
         command.envs(self.variables.iter().map(|(name, value)| (name, value.as_str())));
         command.envs(self.paths.iter().map(|(name, path)| (name, path)));
         command
@@ -93,6 +117,12 @@ impl Launch {
         };
         NotRun { error, exit_code: CANNOT_RUN }
     }
+}
+
+fn unwritten(error: Errno) -> NotRun {
+    let kind = io::Error::from(error).kind();
+    let message = format!("cannot write what the command says: {kind}; a part of it is lost");
+    NotRun { error: CallError::new(ErrorName::Internal, message), exit_code: FAILED_BEFORE }
 }
 
 /// Refuses what no variable can hold.

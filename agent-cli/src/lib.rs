@@ -1,7 +1,7 @@
 //! The command line of Bursar: reads flags, asks the daemon, prints the answer.
 //!
 //! It has no runtime, keeps no state, and holds no rule that the daemon has too; `bursar get` does nothing
-//! before it has asked.
+//! before it has asked, but look whose a bare name is.
 //!
 //! | module | holds |
 //! |---|---|

@@ -3,9 +3,13 @@
 //! A name is an element of the workspace's library, or else a data element; `%secret:…%` names a secret. Every name is
 //! looked up in the environment of its own organization.
 
+mod placed;
+
+pub(crate) use placed::{Placed, parse, render};
+
 use crate::session::Session;
-use crate::stop::{Stop, told};
-use crate::values::{Group, Values, pull};
+use crate::stop::Stop;
+use crate::values::{Group, Missed, Values, kept, pull};
 use crate::workspace::document::nearest;
 use crate::workspace::manifest::complete;
 use crate::workspace::{Workspace, environment_in, no_environment};
@@ -16,59 +20,16 @@ use bursar_proto::kind::Stage;
 use bursar_proto::library::{Definition, Elements};
 use bursar_proto::name::{OrganizationName, Qualified, Reference};
 use bursar_proto::reply::Environment;
-use bursar_proto::template::{Fault, Mark, Subject, Template};
+use bursar_proto::template::{Mark, Subject};
 use std::collections::{BTreeMap, BTreeSet};
-use zeroize::Zeroizing;
-
-/// A template, and how its faults begin.
-pub(crate) struct Placed<'a> {
-    pub(crate) place: String,
-    pub(crate) template: Template<'a>,
-}
-
-/// Reads templates, each with its place.
-///
-/// # Errors
-/// All faults of all of them.
-pub(crate) fn parse<'a>(texts: impl IntoIterator<Item = (String, &'a str)>) -> Result<Vec<Placed<'a>>, Stop> {
-    let mut faults = Vec::new();
-    let mut read = Vec::new();
-    for (place, text) in texts {
-        match Template::parse(text) {
-            Ok(template) => read.push(Placed { place, template }),
-            Err(all) => faults.extend(lines(&place, &all)),
-        }
-    }
-    told(&faults)?;
-    Ok(read)
-}
-
-/// Renders templates, in their order.
-///
-/// # Errors
-/// All faults of all of them.
-pub(crate) fn render(templates: &[Placed<'_>], values: &Values) -> Result<Vec<Zeroizing<String>>, Stop> {
-    let mut faults = Vec::new();
-    let mut texts = Vec::with_capacity(templates.len());
-    for Placed { place, template } in templates {
-        match template.render(|mark| values.text(mark)) {
-            Ok(text) => texts.push(text),
-            Err(all) => faults.extend(lines(place, &all)),
-        }
-    }
-    told(&faults)?;
-    Ok(texts)
-}
-
-fn lines<'f>(place: &'f str, faults: &'f [Fault]) -> impl Iterator<Item = String> + 'f {
-    faults.iter().map(move |fault| format!("{place}: {fault}"))
-}
 
 /// Where names belong.
 pub(crate) struct Scope {
     /// The workspace in force.
     pub(crate) workspace: Option<Workspace>,
     environment: Option<Reference>,
+    /// Whether the environment was said, and is not the workspace's.
+    is_said: bool,
 }
 
 impl Scope {
@@ -78,19 +39,19 @@ impl Scope {
     }
 
     fn of(workspace: Option<Workspace>, said: Option<Reference>) -> Self {
-        let mut scope = Self { workspace, environment: None };
+        let mut scope = Self { workspace, environment: None, is_said: said.is_some() };
         let set = || scope.workspace.as_ref().and_then(|workspace| workspace.manifest.environment.clone());
         scope.environment = said.or_else(set).map(|name| complete(name, scope.home()));
         scope
     }
 
-    /// Pulls what templates name. Without a name and a workspace nobody is asked.
+    /// Pulls what templates name. Without a name, a workspace and an environment that was said nobody is asked.
     ///
     /// # Errors
     /// The workspace is not trusted, no environment was said, or values are not to be had: all of them are told.
     pub(crate) fn values(&self, session: &Session, templates: &[Placed<'_>]) -> Result<Values, Stop> {
         let marks = || templates.iter().flat_map(|placed| placed.template.marks());
-        if self.workspace.is_none() && marks().next().is_none() {
+        if self.workspace.is_none() && !self.is_said && marks().next().is_none() {
             return Ok(Values::default());
         }
         let mut client = session.connect()?;
@@ -98,8 +59,17 @@ impl Scope {
             workspace.require_trust(&mut client)?;
         }
         let Named { library, data, secrets } = self.sort(marks());
-        let groups = self.groups(&mut client, library, data)?;
-        pull(session, &mut client, &groups, &secrets).map_err(|stop| self.suggest(&mut client, &groups, stop))
+        // one that is not there is told as what it is, also where nothing is looked up in it
+        if self.is_said || !library.is_empty() || !data.is_empty() {
+            self.shown(&mut client)?;
+        }
+        let mut missed = Missed::new();
+        let groups = self.groups(&mut client, library, data, &mut missed)?;
+        let pulled = pull(session, &mut client, &groups, &secrets)?;
+        missed.extend(pulled.missed);
+        self.reword(&groups, &mut missed);
+        placed::tell(templates, &missed).map_err(|stop| self.suggest(&mut client, &missed, stop))?;
+        Ok(pulled.values)
     }
 
     fn home(&self) -> Option<&OrganizationName> {
@@ -138,6 +108,7 @@ impl Scope {
         client: &mut Client,
         library: Elements,
         data: BTreeSet<Reference>,
+        missed: &mut Missed,
     ) -> Result<Vec<Group>, Stop> {
         let mut by_organization: BTreeMap<Option<OrganizationName>, Elements> = BTreeMap::new();
         if !library.is_empty() {
@@ -149,13 +120,20 @@ impl Scope {
             let elements = by_organization.entry(full.organization.clone()).or_default();
             elements.insert(name, Definition::Uses(full));
         }
-        by_organization
-            .into_iter()
-            .map(|(organization, elements)| {
-                let environment = self.environment_for(client, organization.as_ref())?;
-                Ok(Group { organization, environment, elements })
-            })
-            .collect()
+        let mut groups = Vec::with_capacity(by_organization.len());
+        for (organization, elements) in by_organization {
+            let environment = match self.environment_for(client, organization.as_ref()) {
+                Ok(environment) => Ok(environment),
+                Err(Stop::Failed(error)) => Err(error),
+                Err(stop) => return Err(stop),
+            };
+            if let Some(environment) =
+                kept(environment, elements.keys().cloned().map(Subject::Element), missed)?
+            {
+                groups.push(Group { organization, environment, elements });
+            }
+        }
+        Ok(groups)
     }
 
     /// The environment that was said, as the agent knows it.
@@ -189,17 +167,29 @@ impl Scope {
         Ok(only_of_stage(organization, said.stage, all)?.into())
     }
 
-    /// Names what was probably meant, where a name is nobody's.
-    fn suggest(&self, client: &mut Client, groups: &[Group], stop: Stop) -> Stop {
-        let Stop::Failed(error) = &stop else { return stop };
-        let bare = groups.iter().find(|group| group.organization.is_none());
-        if let (ErrorName::Invalid, Some(group), Some(organization)) =
-            (error.name, bare, self.environment.as_ref().and_then(|said| said.organization.as_ref()))
-        {
-            let name = group.elements.keys().next().map(ToString::to_string).unwrap_or_default();
-            return stop.hint(format!("name the organization in the template: %{organization}/{name}%"));
+    /// Says of a bare name, where no workspace says whose it is, what is missing; the agent speaks of libraries.
+    fn reword(&self, groups: &[Group], missed: &mut Missed) {
+        let Some(of) = self.environment.as_ref().and_then(|said| said.organization.as_ref()) else { return };
+        let of_library = |name: &Reference| self.library().is_some_and(|(all, _)| all.contains_key(name));
+        let bare = groups.iter().filter(|group| group.organization.is_none());
+        let bare: BTreeSet<&Reference> =
+            bare.flat_map(|group| group.elements.keys()).filter(|name| !of_library(name)).collect();
+        for (subject, error) in missed.iter_mut().filter(|(_, error)| error.name == ErrorName::Invalid) {
+            if let Subject::Element(name) = subject
+                && bare.contains(name)
+            {
+                let message = format!("{name} names no organization, and the environment is one of {of}");
+                *error = CallError::new(ErrorName::Invalid, message)
+                    .hint(format!("name the organization in the template: %{of}/{name}%"));
+            }
         }
-        if error.name != ErrorName::Unresolved {
+    }
+
+    /// Names what was probably meant, where a name is nobody's.
+    fn suggest(&self, client: &mut Client, missed: &Missed, stop: Stop) -> Stop {
+        let unresolved = missed.iter().filter(|(_, error)| error.name == ErrorName::Unresolved);
+        let wanted: BTreeSet<String> = unresolved.map(|(subject, _)| subject.to_string()).collect();
+        if wanted.is_empty() {
             return stop;
         }
         let Ok(listed) = client.call(&ElementList { organization: None }) else { return stop };
@@ -210,9 +200,8 @@ impl Scope {
             self.library().into_iter().flat_map(|(elements, _)| elements.keys().map(ToString::to_string)),
         );
         let known: Vec<&str> = known.iter().map(String::as_str).collect();
-        let wanted = groups.iter().flat_map(|group| group.elements.keys()).map(ToString::to_string);
-        let unknown = wanted.filter(|name| !known.contains(&name.as_str()));
-        let meant: Vec<_> = unknown.filter_map(|name| nearest(&name, &known)).collect();
+        let unknown = wanted.iter().filter(|name| !known.contains(&name.as_str()));
+        let meant: Vec<_> = unknown.filter_map(|name| nearest(name, &known)).collect();
         if meant.is_empty() { stop } else { stop.hint(format!("did you mean: {}", meant.join(", "))) }
     }
 }
@@ -256,18 +245,6 @@ struct Named {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn all_faults_of_all_templates_are_told() {
-        let texts = [("a".to_owned(), "%x\n%y|z%"), ("b".to_owned(), "fine"), ("c".to_owned(), "%")];
-        let Err(Stop::Failed(error)) = parse(texts) else { panic!("they were read") };
-        let begin: Vec<_> = error
-            .message
-            .lines()
-            .map(|line| line.split(": ").take(2).collect::<Vec<_>>().join(": "))
-            .collect();
-        assert_eq!(begin, ["a: line 1, column 1", "a: line 2, column 1", "c: line 1, column 1"]);
-    }
 
     fn workspace(text: &str) -> (tempfile::TempDir, Workspace) {
         let home = tempfile::tempdir().unwrap();

@@ -5,9 +5,12 @@ use crate::input::Input;
 use crate::output::Printer;
 use crate::stop::Stop;
 use crate::surroundings::Surroundings;
+use crate::workspace::Workspace;
+use crate::workspace::manifest::complete;
 use bursar_proto::call::Method;
 use bursar_proto::client::Client;
 use bursar_proto::error::CallError;
+use bursar_proto::name::Reference;
 use bursar_proto::socket::Places;
 use std::path::Path;
 
@@ -52,6 +55,28 @@ impl Session {
                 "warning: BURSAR_SOCK is {sock}, and the socket in BURSAR_HOME is {in_home}: unset one of them"
             ));
         }
+    }
+
+    /// A name, in the organization that the workspace around sets where the name says none.
+    ///
+    /// # Errors
+    /// The `bursar.toml` in force is broken.
+    pub(crate) fn complete(&self, name: Reference) -> Result<Reference, Stop> {
+        Ok(self.completed(name)?.0)
+    }
+
+    /// The same, with the workspace where it said so. A name with an organization needs no file, and none is looked for.
+    ///
+    /// # Errors
+    /// The `bursar.toml` in force is broken.
+    pub(crate) fn completed(&self, name: Reference) -> Result<(Reference, Option<Workspace>), Stop> {
+        if name.organization.is_some() {
+            return Ok((name, None));
+        }
+        let workspace = Workspace::find(&self.surroundings)?;
+        let said = workspace.filter(|one| one.manifest.organization.is_some());
+        let name = complete(name, said.as_ref().and_then(|one| one.manifest.organization.as_ref()));
+        Ok((name, said))
     }
 
     /// Makes the one call of a command that makes one.

@@ -2,6 +2,10 @@
 //!
 //! A value leaves here only as what a mark stands for; no reason and no error holds one.
 
+mod failures;
+
+pub(crate) use failures::{Failures, gate};
+
 use crate::output::text::printable;
 use crate::progress::call_all;
 use crate::session::Session;
@@ -9,12 +13,12 @@ use crate::stop::Stop;
 use bursar_proto::call::{ArtifactGet, LibraryResolve};
 use bursar_proto::client::Client;
 use bursar_proto::error::{CallError, ErrorName};
-use bursar_proto::kind::ElementState;
 use bursar_proto::library::Elements;
 use bursar_proto::name::{OrganizationName, Qualified, Reference};
 use bursar_proto::reply::{Artifact, Resolved};
 use bursar_proto::sensitive::Sensitive;
 use bursar_proto::template::{Mark, Subject};
+use failures::unresolved;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
@@ -99,31 +103,45 @@ pub(crate) fn library_values(
         environment: environment.clone(),
         elements: elements.clone(),
     };
-    pull(session, client, &[group], &BTreeMap::new())
+    let Pulled { values, missed } = pull(session, client, &[group], &BTreeMap::new())?;
+    Failures::of(missed.into_iter().map(|(_, error)| error)).end()?;
+    Ok(values)
 }
+
+/// What was pulled, and why the rest was not.
+#[derive(Default)]
+pub(crate) struct Pulled {
+    pub(crate) values: Values,
+    pub(crate) missed: Missed,
+}
+
+/// Why there is no artifact for what templates name.
+pub(crate) type Missed = Vec<(Subject, CallError)>;
 
 /// Pulls `secrets`, which stand by the names that templates have for them, and resolves all elements; once each of these
 /// can be used, pulls their secrets, each once.
 ///
 /// # Errors
-/// All that fail, at once.
+/// What has nothing to do with any one name: the vault is locked, the agent is gone.
 pub(crate) fn pull(
     session: &Session,
     client: &mut Client,
     groups: &[Group],
     secrets: &BTreeMap<Reference, Reference>,
-) -> Result<Values, Stop> {
-    let mut failures = Failures::default();
-    let resolved = resolve(session, client, groups, &mut failures)?;
-    let mut values = Values::default();
+) -> Result<Pulled, Stop> {
+    let mut done = Pulled::default();
+    let resolved = resolve(session, client, groups, &mut done.missed)?;
     let gets: Vec<_> = secrets.values().map(|secret| get(secret.clone(), None)).collect();
     let pulled = call_all(session, client, "pulling", &gets)?;
     for (name, artifact) in secrets.keys().zip(pulled) {
-        if let Some(artifact) = failures.sift(artifact) {
-            values.insert(Subject::Secret(name.clone()), artifact);
+        let subject = || Subject::Secret(name.clone());
+        if let Some(artifact) = kept(artifact, [subject()], &mut done.missed)? {
+            done.values.insert(subject(), artifact);
         }
     }
-    failures.end()?;
+    if !done.missed.is_empty() {
+        return Ok(done);
+    }
 
     let mut names: BTreeMap<Qualified, Vec<Reference>> = BTreeMap::new();
     let mut gets = BTreeMap::new();
@@ -136,27 +154,61 @@ pub(crate) fn pull(
     let gets: Vec<_> = gets.into_values().collect();
     let pulled = call_all(session, client, "pulling", &gets)?;
     for (artifact, names) in pulled.into_iter().zip(names.into_values()) {
-        let Some(artifact) = failures.sift(artifact).map(Rc::new) else { continue };
-        values.0.extend(names.into_iter().map(|name| (Subject::Element(name), Rc::clone(&artifact))));
+        let subjects: Vec<_> = names.into_iter().map(Subject::Element).collect();
+        if let Some(artifact) = kept(artifact, subjects.iter().cloned(), &mut done.missed)?.map(Rc::new) {
+            done.values.0.extend(subjects.into_iter().map(|subject| (subject, Rc::clone(&artifact))));
+        }
     }
-    failures.end()?;
-    Ok(values)
+    Ok(done)
 }
 
+/// The elements that can be used.
 fn resolve(
     session: &Session,
     client: &mut Client,
     groups: &[Group],
-    failures: &mut Failures,
+    missed: &mut Missed,
 ) -> Result<Vec<Resolved>, Stop> {
     let calls: Vec<_> = groups.iter().flat_map(in_requests).collect();
-    let resolved: Vec<_> = call_all(session, client, "resolving", &calls)?
-        .into_iter()
-        .filter_map(|resolution| failures.sift(resolution))
-        .flat_map(|resolution| resolution.elements)
-        .collect();
-    failures.gate(resolved.iter().map(|one| (None, one)));
-    Ok(resolved)
+    let mut good = Vec::new();
+    for (call, resolution) in calls.iter().zip(call_all(session, client, "resolving", &calls)?) {
+        let asked = call.elements.keys().cloned().map(Subject::Element);
+        for one in kept(resolution, asked, missed)?.into_iter().flat_map(|resolution| resolution.elements) {
+            match unresolved(None, &one) {
+                None => good.push(one),
+                Some(error) => missed.push((Subject::Element(one.element), error)),
+            }
+        }
+    }
+    Ok(good)
+}
+
+/// The answer, where it was not refused because of what `subjects` name.
+///
+/// # Errors
+/// It was refused because of something else.
+pub(crate) fn kept<T>(
+    answer: Result<T, CallError>,
+    subjects: impl IntoIterator<Item = Subject>,
+    missed: &mut Missed,
+) -> Result<Option<T>, Stop> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(error) if blames_a_name(error.name) => {
+            missed.extend(subjects.into_iter().map(|subject| (subject, error.clone())));
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether an error says something of the thing that was named, and not of the agent or the connection.
+fn blames_a_name(error: ErrorName) -> bool {
+    use ErrorName as E;
+    let refused = matches!(error, E::Invalid | E::Denied | E::NotFound);
+    let unusable = matches!(error, E::Expired | E::Inactive | E::Unbound | E::Unresolved);
+    let unexchanged = matches!(error, E::NeedsAuthorization | E::IssuerUnreachable | E::Failed | E::Pending);
+    refused || unusable || unexchanged
 }
 
 fn in_requests(group: &Group) -> impl Iterator<Item = LibraryResolve> {
@@ -180,55 +232,6 @@ pub(crate) fn in_parts(elements: &Elements) -> impl Iterator<Item = Elements> {
 
 fn get(secret: Reference, environment: Option<Reference>) -> ArtifactGet {
     ArtifactGet { secret, min_validity: None, environment }
-}
-
-/// Lets through only what can be used, all of it; an element may be a package's.
-///
-/// # Errors
-/// [`ErrorName::Unresolved`] with everything that cannot, a line each.
-pub(crate) fn gate<'a>(
-    resolved: impl IntoIterator<Item = (Option<&'a Qualified>, &'a Resolved)>,
-) -> Result<(), Stop> {
-    let mut failures = Failures::default();
-    failures.gate(resolved);
-    failures.end()
-}
-
-/// What failed of many things, to be told at once.
-#[derive(Default)]
-pub(crate) struct Failures(Vec<CallError>);
-
-impl Failures {
-    /// Keeps a failure, and answers what did not fail.
-    pub(crate) fn sift<T>(&mut self, result: Result<T, CallError>) -> Option<T> {
-        result.map_err(|error| self.0.push(error)).ok()
-    }
-
-    fn gate<'a>(&mut self, resolved: impl IntoIterator<Item = (Option<&'a Qualified>, &'a Resolved)>) {
-        let bad = resolved.into_iter().filter(|(_, one)| one.state != ElementState::Good);
-        self.0.extend(bad.map(|(package, one)| {
-            let problem = one.problem.clone();
-            let problem = problem.unwrap_or_else(|| format!("{} is {}", one.element, one.state));
-            let problem = package.map_or_else(|| problem.clone(), |package| format!("{package}: {problem}"));
-            let hint = one.hint.clone().unwrap_or_else(|| "see them all: bursar check".to_owned());
-            CallError::new(ErrorName::Unresolved, problem).hint(hint)
-        }));
-    }
-
-    /// One error of all that were kept, a line each; the hint is the first's.
-    pub(crate) fn end(&mut self) -> Result<(), Stop> {
-        let mut all = std::mem::take(&mut self.0);
-        let Some(first) = all.first() else { return Ok(()) };
-        if all.len() == 1 {
-            return Err(all.swap_remove(0).into());
-        }
-        let closed = all.iter().any(|error| error.name == ErrorName::Unresolved);
-        let name = if closed { ErrorName::Unresolved } else { first.name };
-        let lines: Vec<_> = all.iter().map(|error| format!("\n  {}", error.message)).collect();
-        let message = format!("{} problems:{}", all.len(), lines.concat());
-        let hint = all.into_iter().find_map(|error| error.hint);
-        Err(CallError { name, message, hint }.into())
-    }
 }
 
 #[cfg(test)]
@@ -265,14 +268,6 @@ mod tests {
         }
     }
 
-    fn resolved(name: &str, state: &str, problem: Option<&str>, hint: Option<&str>) -> Resolved {
-        serde_json::from_value(serde_json::json!({
-            "element": name, "stage": "staging", "secret": null, "environment": null, "type": null,
-            "expires_at": null, "state": state, "problem": problem, "hint": hint
-        }))
-        .unwrap()
-    }
-
     #[test]
     fn a_mark_stands_for_a_value_or_a_field() {
         assert_eq!(rendered("%token% %token:token% %secret:acme/cert:private_key%"), Ok("v v K".into()));
@@ -294,27 +289,6 @@ mod tests {
             "line 1, column 1: there is no such field; choose one of: token"
         );
         assert_eq!(rendered("\n %other%").unwrap_err(), "line 2, column 2: there is no element other here");
-    }
-
-    #[test]
-    fn the_gate_tells_all_that_cannot_be_used() {
-        let good = resolved("a", "good", None, None);
-        assert!(gate([(None, &good)]).is_ok());
-        let empty = resolved("b", "empty", Some("b: its slot staging is empty"), None);
-        let dead = resolved("c", "expired", Some("c: acme/c is expired"), Some("bursar secret retry acme/c"));
-        let Err(Stop::Failed(error)) = gate([(None, &good), (None, &empty)]) else { panic!("it opened") };
-        assert_eq!(error.message, "b: its slot staging is empty");
-        assert_eq!((error.name.exit_code(), error.hint.unwrap().as_str()), (7, "see them all: bursar check"));
-        let Err(Stop::Failed(error)) =
-            gate([(Some(&"acme/site".parse().unwrap()), &dead), (None, &good), (None, &empty)])
-        else {
-            panic!("it opened")
-        };
-        assert_eq!(
-            error.message,
-            "2 problems:\n  acme/site: c: acme/c is expired\n  b: its slot staging is empty"
-        );
-        assert_eq!(error.hint.unwrap(), "bursar secret retry acme/c");
     }
 
     #[test]

@@ -44,7 +44,11 @@ use bursar_proto::reply;
 use drafts::{Drafts, Interrupt, NewFile};
 use lock::{LOCK, Lock};
 use manifest::{MANIFEST, Manifest, complete};
+use rustix::process::geteuid;
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use tree::{Tree, sha256};
 
@@ -61,6 +65,8 @@ pub(crate) struct Workspace {
     pub(crate) digest: Digest,
     /// Its text, for edits.
     text: String,
+    /// The text of `bursar.lock`, once it was read.
+    lock: OnceCell<Option<String>>,
     tree: Tree,
 }
 
@@ -85,7 +91,9 @@ impl Workspace {
     pub(crate) fn hold(session: &Session) -> Result<Self, Stop> {
         let root = required(root(&session.surroundings)?)?;
         let tree = Tree::open(&root)?;
-        tree.hold(|| session.printer.note("waiting for another bursar that writes in this workspace …"))?;
+        tree.hold(&root, || {
+            session.printer.note("waiting for another bursar that writes in this workspace …");
+        })?;
         Self::read(&root, tree)
     }
 
@@ -99,11 +107,22 @@ impl Workspace {
             let path = root.join(MANIFEST);
             Stop::unreadable(&path, &std::io::ErrorKind::NotFound.into())
         })?;
-        let (manifest, digest) = (Manifest::read(&text)?, sha256(text.as_bytes()));
-        Ok(Self { root: root.to_owned(), manifest, digest, text: text.to_string(), tree })
+        Self::of(root, tree, &text)
     }
 
-    /// Makes a workspace of the directory `root`, a path without symlinks.
+    fn of(root: &Path, tree: Tree, text: &str) -> Result<Self, Stop> {
+        let (manifest, digest) = (Manifest::read(text)?, sha256(text.as_bytes()));
+        Ok(Self {
+            root: root.to_owned(),
+            manifest,
+            digest,
+            text: text.to_owned(),
+            lock: OnceCell::new(),
+            tree,
+        })
+    }
+
+    /// Makes a workspace of the directory `root`, a path without symlinks; it is what was written, not what is read back.
     ///
     /// # Errors
     /// It is one already, or the system refuses.
@@ -117,7 +136,7 @@ impl Workspace {
         }
         let file = NewFile { path: MANIFEST, content: text.as_bytes(), mode: None };
         Drafts::write(&tree, [file], &Interrupt::default())?.commit([])?;
-        Self::read(root, tree)
+        Self::of(root, tree, text)
     }
 
     /// Its path, as the agent is told it.
@@ -133,7 +152,28 @@ impl Workspace {
     /// # Errors
     /// It is broken.
     pub(crate) fn lock(&self) -> Result<Lock, Stop> {
-        self.tree.text(LOCK, MANIFEST_MAX)?.map_or_else(|| Ok(Lock::new()), |text| lock::read(&text))
+        let read = if let Some(read) = self.lock.get() {
+            read
+        } else {
+            let text = self.tree.text(LOCK, MANIFEST_MAX)?;
+            self.lock.get_or_init(|| text.map(|text| text.to_string()))
+        };
+        read.as_deref().map_or_else(|| Ok(Lock::new()), lock::read)
+    }
+
+    /// Makes sure that `bursar.toml` and `bursar.lock` are still what was read of them.
+    ///
+    /// # Errors
+    /// Somebody wrote to one meanwhile.
+    fn still_holds(&self) -> Result<(), Stop> {
+        let manifest = Some(Some(self.text.as_str()));
+        for (name, read) in [(MANIFEST, manifest), (LOCK, self.lock.get().map(Option::as_deref))] {
+            let Some(read) = read else { continue };
+            if self.tree.text(name, MANIFEST_MAX)?.as_deref().map(String::as_str) != read {
+                return Err(changed(name));
+            }
+        }
+        Ok(())
     }
 
     /// The environment to build for: the one that was said, or the workspace's.
@@ -176,6 +216,12 @@ impl Workspace {
     }
 }
 
+/// The refusal where a file is not what it was a moment ago.
+fn changed(path: &str) -> Stop {
+    let message = format!("{path} was changed by somebody else just now");
+    Stop::from(CallError::new(ErrorName::Conflict, message)).hint("look at it, then try again")
+}
+
 /// The refusal where no environment is said.
 pub(crate) fn no_environment() -> Stop {
     Stop::usage(format!("no environment: neither -e nor a {MANIFEST} says one"))
@@ -197,7 +243,7 @@ pub(crate) fn environment_in(
 
 /// The directory with the nearest `bursar.toml`, here or above; nothing is read.
 pub(crate) fn root(surroundings: &Surroundings) -> Result<Option<PathBuf>, Stop> {
-    Ok(nearest(&here()?, own_config(surroundings).as_deref()))
+    Ok(nearest(&here()?, own_config(surroundings).as_deref(), geteuid().as_raw()))
 }
 
 /// The directory of the agent's own config, without symlinks: the `bursar.toml` there makes no workspace of it.
@@ -205,10 +251,15 @@ pub(crate) fn own_config(surroundings: &Surroundings) -> Option<PathBuf> {
     surroundings.config_dir()?.canonicalize().ok()
 }
 
-/// The nearest directory with a `bursar.toml`, `here` or above, but for `config`.
-fn nearest(here: &Path, config: Option<&Path>) -> Option<PathBuf> {
-    // a link that leads nowhere is there too, and is named as one
-    let is_root = |above: &&Path| Some(*above) != config && above.join(MANIFEST).symlink_metadata().is_ok();
+/// The nearest directory with a `bursar.toml`, `here` or above, but for `config`; above, one that belongs to neither
+/// `user` nor root is passed over: anybody may put one into a directory that all share.
+fn nearest(here: &Path, config: Option<&Path>, user: u32) -> Option<PathBuf> {
+    let is_root = |above: &&Path| {
+        // a link that leads nowhere is there too, and is named as one
+        let manifest = above.join(MANIFEST).symlink_metadata();
+        let counts = |manifest: Metadata| *above == here || [user, 0].contains(&manifest.uid());
+        Some(*above) != config && manifest.is_ok_and(counts)
+    };
     here.ancestors().find(is_root).map(Path::to_owned)
 }
 
@@ -238,104 +289,4 @@ pub(crate) fn path_text(path: &Path) -> Result<String, Stop> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::fs;
-
-    fn home() -> (tempfile::TempDir, PathBuf) {
-        let home = tempfile::tempdir().unwrap();
-        let root = home.path().canonicalize().unwrap();
-        (home, root)
-    }
-
-    fn refused(result: Result<Workspace, Stop>) -> (u8, String) {
-        match result {
-            Err(Stop::Failed(error)) => (error.name.exit_code(), error.message),
-            _ => panic!("was not refused"),
-        }
-    }
-
-    #[test]
-    fn a_workspace_is_made_once() {
-        let (_home, root) = home();
-        let made = Workspace::create(&root, "organization = 'acme'\n").unwrap();
-        assert_eq!(made.digest, sha256(b"organization = 'acme'\n"));
-        let (code, said) = refused(Workspace::create(&root, ""));
-        assert!(code == 10 && said.ends_with("bursar.toml is there already"), "{said}");
-        assert_eq!(Workspace::at(&root).unwrap().digest, made.digest);
-    }
-
-    #[test]
-    fn what_is_no_manifest_is_refused_by_size_text_and_kind() {
-        let (_home, root) = home();
-        let with = |bytes: &[u8]| {
-            fs::write(root.join(MANIFEST), bytes).unwrap();
-            Workspace::at(&root)
-        };
-        assert!(with(&vec![b'\n'; MANIFEST_MAX]).is_ok());
-        assert_eq!(refused(with(&vec![b'\n'; MANIFEST_MAX + 1])), (2, "bursar.toml: over 256 KiB".into()));
-        assert_eq!(refused(with(b"\x7fELF\0\0")).0, 2);
-        assert_eq!(refused(with(b"a = '\xff'")), (2, "bursar.toml, line 1: no utf-8 text".into()));
-        fs::remove_file(root.join(MANIFEST)).unwrap();
-        fs::create_dir(root.join(MANIFEST)).unwrap();
-        assert_eq!(refused(Workspace::at(&root)), (2, "bursar.toml is no plain file".into()));
-    }
-
-    #[test]
-    fn an_environment_is_said_or_set() {
-        let (_home, root) = home();
-        let workspace = Workspace::create(&root, "organization = 'acme'\n").unwrap();
-        let said = |text: &str| workspace.environment(Some(text.parse().unwrap())).unwrap().to_string();
-        assert_eq!((said("staging"), said("beta/x")), ("acme/staging".to_owned(), "beta/x".to_owned()));
-        assert!(workspace.environment(None).is_err());
-        fs::write(root.join(MANIFEST), "environment = 'a/stg'\n[environments]\nbeta = 's'").unwrap();
-        let workspace = Workspace::at(&root).unwrap();
-        let others = |said: &str| workspace.others(&said.parse().unwrap()).len();
-        assert_eq!((others("a/stg"), others("a/prod")), (1, 0));
-        fs::write(root.join(MANIFEST), "environment = 'x'").unwrap();
-        assert_eq!(Workspace::at(&root).unwrap().environment(None).unwrap().to_string(), "x");
-    }
-
-    #[test]
-    fn the_config_of_the_agent_makes_no_workspace() {
-        let (_home, root) = home();
-        let (config, below) = (root.join("outer/config"), root.join("outer/config/below/deep"));
-        fs::create_dir_all(&below).unwrap();
-        fs::write(config.join(MANIFEST), "").unwrap();
-        assert_eq!(nearest(&below, None), Some(config.clone()));
-        assert_eq!(nearest(&below, Some(&config)), None);
-        fs::write(root.join("outer").join(MANIFEST), "").unwrap();
-        assert_eq!(nearest(&config, Some(&config)), Some(root.join("outer")));
-        fs::write(below.join(MANIFEST), "").unwrap();
-        assert_eq!(nearest(&below, Some(&config)), Some(below));
-
-        std::os::unix::fs::symlink(&config, root.join("link")).unwrap();
-        let surroundings = Surroundings { home: Some(root.join("link").into()), ..Surroundings::default() };
-        assert_eq!(own_config(&surroundings), Some(config));
-        assert_eq!(own_config(&Surroundings::default()), None);
-    }
-
-    #[test]
-    fn an_organization_has_its_own_environment_or_the_one_that_is_said_for_it() {
-        let others = BTreeMap::from([("beta".parse().unwrap(), "beta/stage-2".parse().unwrap())]);
-        for (home, organization, environment) in [
-            ("acme/staging", "acme", Some("acme/staging")),
-            ("acme/staging", "beta", Some("beta/stage-2")),
-            ("beta/one", "beta", Some("beta/one")),
-            ("acme/staging", "gamma", None),
-            ("staging", "acme", None),
-        ] {
-            let found = environment_in(&organization.parse().unwrap(), &home.parse().unwrap(), &others);
-            assert_eq!(found.map(|one| one.to_string()).as_deref(), environment, "{home} {organization}");
-        }
-    }
-
-    #[test]
-    fn without_a_lock_nothing_is_pinned() {
-        let (_home, root) = home();
-        let workspace = Workspace::create(&root, "").unwrap();
-        assert!(workspace.lock().unwrap().is_empty());
-        fs::write(root.join(LOCK), "x").unwrap();
-        assert!(workspace.lock().is_err());
-    }
-}
+mod tests;

@@ -1,7 +1,7 @@
 //! A `bursar.toml` that came from elsewhere pulls no value until a person has trusted it; a changed one asks again, and what we
 //! write ourselves does not.
 
-use bursar_tests::library::{acme_with_api, file, publish};
+use bursar_tests::library::{acme_with_api, bound, file, publish};
 use bursar_tests::{Daemon, Home, Workspace, open_vault};
 use serde_json::json;
 use std::fs;
@@ -112,6 +112,37 @@ fn a_change_asks_again_and_putting_it_back_does_not() {
     fs::remove_file(shop.path("bursar.toml")).unwrap();
     shop.refused(5, "not_found", &["workspace", "trust"]);
     shop.refused(5, "not_found", &["sync"]);
+}
+
+#[test]
+fn a_template_that_changed_pulls_nothing_that_was_not_trusted() {
+    let (home, _daemon) = acme();
+    bound(&home, "acme/root-staging", "acme/staging", "value-of-root");
+    home.ok("element.set", json!({ "element": "acme/root", "staging": "acme/root-staging" }));
+    let shop = Workspace::with(&home, "shop", CLONED);
+    shop.write("t", "%OWN%");
+    shop.run(&["build"]).ok();
+    shop.write("t", "%OWN%\n %acme/root%");
+    let before = shop.stamps();
+    for arguments in [&["build"][..], &["build", "--force"], &["sync"], &["status"]] {
+        assert_eq!(
+            shop.refused(2, "invalid", arguments),
+            "t: line 2, column 2: acme/root is not under [library.elements], which was trusted\n\
+             hint: add \"acme/root\" = \"acme/root\" under [library.elements], then: bursar workspace trust"
+        );
+        assert_eq!(shop.stamps(), before, "nothing is written");
+    }
+    // who publishes hands out no value
+    let published = shop.run(&["publish", "--json"]).ok().json();
+    assert!(published["elements"].get("acme/root").is_some(), "{published}");
+    shop.write(
+        "bursar.toml",
+        CLONED.replace("OWN = 'api'\n", "OWN = 'api'\n\"acme/root\" = \"acme/root\"\n"),
+    );
+    shop.refused(4, "untrusted", &["build"]);
+    shop.run(&["workspace", "trust"]).ok();
+    shop.run(&["build"]).ok();
+    assert_eq!(shop.read("built"), "value-of-staging\n value-of-root");
 }
 
 #[test]

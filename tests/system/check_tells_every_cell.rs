@@ -237,3 +237,28 @@ fn a_workspace_is_checked_with_its_library_and_its_packages() {
     let run = workspace.run(&["--json", "check"]);
     assert_eq!((run.code, &run.json_error()["code"]), (5, &json!("not_found")), "{run:?}");
 }
+
+#[test]
+fn a_workspace_checks_what_its_templates_name_and_where_it_builds() {
+    let (home, _daemon) = acme();
+    let manifest = "organization = 'acme'\nenvironment = 'development'\n[library]\nname = 'site'\n\
+                    [[library.files]]\ntemplate = 't'\npath = 'x'\n";
+    let workspace = Workspace::empty(&home, "w");
+    workspace.write("bursar.toml", manifest);
+    workspace.write("t", "%acme/api%");
+    assert_eq!(matrix(&workspace.run(&["check"]).ok()), [["ELEMENT", "DEVELOPMENT"], ["acme/api", "good"]]);
+    // another environment of the stage does no harm: the workspace says its own
+    environment(&home, "acme/development-2", "development");
+    workspace.run(&["check", "--stage", "development"]).ok();
+    workspace.run(&["check", "--stage", "all"]).ok();
+    workspace.write("t", "%api|nothing%");
+    assert!(workspace.refused(2, "invalid", &["check"]).starts_with("t: line 1, column 1: "));
+    // nobody's environment is told though there is no element
+    workspace.write("t", "plain");
+    workspace.run(&["check"]).ok();
+    workspace.refused(5, "not_found", &["check", "-e", "nowhere"]);
+    workspace.write("bursar.toml", manifest.replace("'development'", "'nowhere'"));
+    workspace.refused(5, "not_found", &["check"]);
+    workspace.refused(5, "not_found", &["check", "--stage", "staging"]);
+    workspace.run(&["check", "-e", "staging"]).ok();
+}

@@ -107,6 +107,14 @@ fn an_exit_code_is_the_commands_own() {
             assert!(error["message"].as_str().unwrap().starts_with("cannot run "), "{error}");
         }
     }
+    // a script that names no interpreter is the shell's
+    let bare = home.file("bare", "printf '[%s]' \"$T\" \"$@\"; exit 5\n");
+    fs::set_permissions(&bare, fs::Permissions::from_mode(0o700)).unwrap();
+    let run = exec(&home, &set, &[bare.to_str().unwrap(), "a b", "$x"]);
+    assert_eq!((run.code, run.out.as_str()), (5, "[value-of-staging][a b][$x]"));
+    let masked = ["--mask", "--set", "T=%acme/api%", "--file", "F=%acme/api%"];
+    let run = exec(&home, &masked, &[bare.to_str().unwrap(), "a b", "$x"]);
+    assert_eq!((run.code, run.out.as_str(), run.err.as_str()), (5, "[***][a b][$x]", ""));
     // as env(1) has it
     for program in [plain.to_str().unwrap(), "no-such-program", "/no/such/program", odd.to_str().unwrap()] {
         let theirs = Command::new("env").arg(program).output().unwrap().status.code();
@@ -138,11 +146,13 @@ fn what_fails_before_the_command_is_125_and_nothing_was_started() {
         staging.iter().copied().chain(flags).collect()
     };
     let message = refused("unresolved", &set(&["A=%acme/unset%", "B=%acme/api%", "C=%acme/none%"]));
+    let told: Vec<_> = message.lines().collect();
     assert!(
-        message.contains("acme/unset, staging: ") && message.contains("acme/none, staging: "),
+        told.len() == 2
+            && told[0].starts_with("--set A: line 1, column 1: acme/unset, staging: ")
+            && told[1].starts_with("--set C: line 1, column 1: acme/none, staging: "),
         "{message}"
     );
-    assert!(message.starts_with("2 problems:\n"), "{message}");
     refused("inactive", &set(&["A=%secret:acme/off%"]));
     refused("not_found", &set(&["A=%secret:acme/nowhere%"]));
     let message = refused("invalid", &set(&["A=%acme/api", "B=x%acme/api|rot13%", "C=%acme/api%"]));
@@ -159,7 +169,10 @@ fn what_fails_before_the_command_is_125_and_nothing_was_started() {
     refused("invalid", &["-e", "acme/staging", "--no-such-flag"]);
     refused("invalid", &["-e", "a/b/c"]);
     refused("invalid", &["--set", "A=%acme/api%"]);
-    refused("not_found", &["-e", "acme/nowhere", "--set", "A=%acme/api%"]);
+    for set in ["A=%acme/api%", "A=plain", "A=%secret:acme/api-staging%"] {
+        let message = refused("not_found", &["-e", "acme/nowhere", "--set", set]);
+        assert!(message.contains("acme/nowhere") && !message.contains("line 1"), "{message}");
+    }
     assert_eq!(home.cli(&["exec"]).code, 125);
     let run = home.cli(&["exec", "sh", "-c", &script]);
     assert_eq!(run.code, 125, "{run:?}");

@@ -107,17 +107,17 @@ fn files_go_with_their_package_and_what_was_edited_stays() {
     assert!(!shop.read("bursar.lock").contains("acme/site"), "{}", shop.read("bursar.lock"));
     let again = shop.run(&["sync", "--json"]).ok().json();
     assert_eq!((&again["kept"], &again["removed"]), (&json!(["edited"]), &json!([])));
-    let known = home.ok("workspace.list", json!({}));
+    let known = home.ok("workspace.show", json!({ "workspace": shop.root().canonicalize().unwrap() }));
     assert!(known.to_string().contains("\"edited\""), "a value may still lie there: {known}");
     shop.run(&["sync", "--force"]).ok();
     assert!(!shop.has("edited"));
     shop.run(&["status"]).ok();
-    assert_eq!(home.ok("workspace.list", json!({}))[0]["files"].as_array().unwrap().len(), 1);
+    assert_eq!(home.ok("workspace.list", json!({}))[0]["files"], 1);
     // what is gone already is no matter
     fs::remove_file(shop.path("base")).unwrap();
     manifest("organization = 'acme'\nenvironment = 'staging'\n");
     shop.run(&["sync"]).ok();
-    assert_eq!(home.ok("workspace.list", json!({}))[0]["files"], json!([]));
+    assert_eq!(home.ok("workspace.list", json!({}))[0]["files"], 0);
 }
 
 #[test]
@@ -276,9 +276,34 @@ fn a_new_version_may_make_a_directory_of_what_was_a_file_and_back() {
         publish(&home, "acme/site", version, json!({}), json!([file(path, version)]));
     }
     let turn = Workspace::empty(&home, "turn");
-    for (version, path) in [("1.0.0", "t"), ("2.0.0", "t/u"), ("3.0.0", "t")] {
+    let refusals = [
+        None,
+        Some((
+            "t was written by bursar as a file, and acme/site 2.0.0 needs a directory there\n\
+             hint: remove it, then sync again: rm t",
+            "t",
+        )),
+        Some((
+            "t/u was written by bursar, and acme/site 3.0.0 needs t as a file\n\
+             hint: remove the directory, then sync again: rm -r t",
+            "t/u",
+        )),
+    ];
+    for ((version, path), refusal) in
+        [("1.0.0", "t"), ("2.0.0", "t/u"), ("3.0.0", "t")].into_iter().zip(refusals)
+    {
         turn.write("bursar.toml", SHOP.replace('*', &format!("={version}")));
         turn.run(&["workspace", "trust"]).ok();
+        if let Some((said, in_the_way)) = refusal {
+            let before = turn.stamps();
+            assert_eq!(turn.refused(10, "conflict", &["sync", "--update"]), said);
+            assert_eq!(turn.refused(10, "conflict", &["sync", "--update", "--force"]), said);
+            assert_eq!(turn.stamps(), before, "nothing is written");
+            fs::remove_file(turn.path(in_the_way)).unwrap();
+            if in_the_way.contains('/') {
+                fs::remove_dir(turn.path("t")).unwrap();
+            }
+        }
         turn.run(&["sync", "--update"]).ok();
         assert_eq!(turn.read(path), version);
         turn.run(&["status"]).ok();

@@ -69,8 +69,13 @@ fn what_is_not_ignored_is_not_written_and_what_is_ignored_is() {
     assert_eq!(shop.read("deep/er/secret"), "value-of-staging");
     assert!(!seen_by_git(&shop).contains("secret"), "{}", seen_by_git(&shop));
     // tracked, though ignored
+    shop.run(&["status"]).ok();
     git(shop.root(), &["add", "-f", "secret"]);
-    shop.run(&["sync"]).ok();
+    assert_eq!(tracked(&shop, &["sync"]), ["secret"], "though nothing is to be written");
+    let run = shop.run(&["status", "--json"]);
+    assert_eq!((run.code, &run.json()["tracked"]), (1, &json!(["secret"])), "{run:?}");
+    let run = shop.run(&["status"]);
+    assert!(run.code == 1 && run.out.contains("git would track secret"), "{run:?}");
     home.ok(
         "secret.edit",
         json!({ "secret": "acme/api-staging", "credentials": { "token": "value-of-later" } }),
@@ -101,6 +106,13 @@ fn a_library_is_built_where_git_does_not_look_either() {
     assert_eq!(tracked(&library, &["build"]), ["built"]);
     library.run(&["build", "--allow-tracked"]).ok();
     assert_eq!(library.read("built"), "value-of-staging");
+    // it lies there now, whoever asks
+    assert_eq!(tracked(&library, &["sync"]), ["built"]);
+    assert_eq!(tracked(&library, &["add", "-p", "site"]), ["built", "deep/er/secret", "secret"]);
+    assert_eq!(library.run(&["status", "--json"]).json()["tracked"], json!(["built"]));
+    library.write(".gitignore", "built\n");
+    library.run(&["sync"]).ok();
+    library.run(&["status"]).ok();
 }
 
 #[test]

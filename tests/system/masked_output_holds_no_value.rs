@@ -141,6 +141,58 @@ fn exit_codes_and_signals_pass_through_the_mask() {
 }
 
 #[test]
+fn what_common_tools_make_of_a_value_is_blotted_out() {
+    let (home, _daemon) = vault();
+    let long = "a line of forty characters, and a few, \\".repeat(4);
+    home.create(
+        json!({ "secret": "kv", "type": "key-value", "credentials": { "entries": { "long": long } } }),
+    );
+    let set = ["--set", "L=%secret:kv:long%"];
+    for wrap in ["76", "64", "0"] {
+        let run = masked(&home, &set, &format!("printf %s \"$L\" | base64 -w {wrap}")).ok();
+        assert_eq!(run.out.trim_end(), "***", "{wrap}");
+    }
+    let run = masked(&home, &set, "printf %s \"$L\" | base64 | sed 's/^/  /'").ok();
+    assert!(run.out.lines().all(|line| line == "  ***"), "{run:?}");
+    for before in ["user:", "u:", "us:"] {
+        let run = masked(&home, &ODD, &format!("printf %s \"{before}$V\" | base64 -w 0")).ok();
+        assert!(run.out.contains("***") && run.out.len() <= 8 + 3 + 3, "{run:?}");
+    }
+    for form in [
+        "s3cr%26t%3F/%C3%BC%3E%3E~value",
+        "s3cr&amp;t?/ü&gt;&gt;~value",
+        r"s3cr&t?/\u00fc>>~value",
+        r"s3cr\u0026t?/ü\u003e\u003e~value",
+    ] {
+        let run = masked(
+            &home,
+            &["--set", "V=%secret:acme/odd%", "--set", &format!("F={}", form.replace('%', "%%"))],
+            "printf %s \"$F\"",
+        );
+        assert_eq!(run.ok().out, "***", "{form}");
+    }
+}
+
+#[test]
+fn what_cannot_be_written_is_an_error() {
+    let (home, _daemon) = vault();
+    let run = |redirected: &str, script: &str| {
+        let mut shell = Command::new("sh");
+        let line = "\"$BURSAR\" exec --mask --set V=%secret:acme/odd% -- sh -c \"$SCRIPT\"";
+        shell.arg("-c").arg(format!("{line} {redirected}; echo \"code $?\"")).env("SCRIPT", script);
+        shell.env("BURSAR", &bursar_tests::binaries::binaries().bursar).env("BURSAR_HOME", home.path());
+        let output = shell.output().unwrap();
+        [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap())
+    };
+    let [out, err] = run(">/dev/full", "echo \"$V\"");
+    assert_eq!(out, "code 125\n");
+    assert!(err.starts_with("error: cannot write what the command says: "), "{err}");
+    let [out, err] = run("2>/dev/full", "echo \"$V\" >&2; echo \"$V\"; exit 3");
+    assert_eq!((out.as_str(), err.as_str()), ("***\ncode 125\n", ""));
+    assert_eq!(run(">/dev/full", "exit 3")[0], "code 3\n", "nothing is lost where nothing is said");
+}
+
+#[test]
 fn a_question_is_seen_before_it_is_answered() {
     let (home, _daemon) = vault();
     let script = "printf 'your name: '; read name; printf 'hello %s, %s' \"$name\" \"$V\"; cat";

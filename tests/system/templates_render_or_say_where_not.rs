@@ -200,23 +200,42 @@ fn what_cannot_be_had_is_told_at_once_and_what_was_probably_meant() {
     bound(&home, "acme/off", "acme/staging", "value-of-off");
     home.ok("element.set", json!({ "element": "acme/off", "staging": "off" }));
     home.ok("secret.deactivate", json!({ "secret": "acme/off" }));
-    let run = render(&home, &["--json"], "%acme/off% %acme/api% %acme/apj% %acme/unknown%");
+    let run = render(
+        &home,
+        &["--json"],
+        "%acme/off% %acme/api% %acme/apj%\n%beta/x% %acme/unknown% %acme/off% %secret:acme/nowhere%",
+    );
     let told = faults(&run, 7, "unresolved");
-    assert_eq!(told[0], "3 problems:");
-    for (line, begins) in
-        told[1..].iter().zip(["  acme/apj, staging: ", "  acme/off, staging: ", "  acme/unknown, staging: "])
-    {
-        assert!(line.starts_with(begins), "{told:?}");
+    let begins = [
+        "line 1, column 1: acme/off, staging: ",
+        "line 1, column 23: acme/apj, staging: ",
+        "line 2, column 1: ",
+        "line 2, column 10: acme/unknown, staging: ",
+        "line 2, column 36: ",
+    ];
+    assert_eq!(told.len(), begins.len(), "{told:?}");
+    for (line, begins) in told.iter().zip(begins) {
+        assert!(line.starts_with(&format!("standard input: {begins}")), "{told:?}");
     }
+    assert!(told[2].contains("beta") && told[4].contains("acme/nowhere"), "{told:?}");
     assert_eq!(run.json_error()["hint"], "did you mean: acme/api");
     faults(&render(&home, &["--json"], "%secret:acme/off%"), 7, "inactive");
     faults(&render(&home, &["--json"], "%secret:acme/nowhere%"), 5, "not_found");
-    faults(&render(&home, &["--json"], "%beta/api%"), 5, "not_found");
+    let told = faults(&render(&home, &["--json"], "é %beta/api%"), 5, "not_found");
+    assert!(told[0].starts_with("standard input: line 1, column 3: "), "{told:?}");
+    for text in ["no name", "%secret:acme/api-staging%", "%acme/api%"] {
+        let run = home.cli_with_input(&["--json", "render", "-", "-e", "acme/stagin"], text);
+        let told = faults(&run, 5, "not_found");
+        assert!(told.len() == 1 && told[0].contains("acme/stagin"), "{told:?}");
+    }
     let run = home.cli_with_input(&["--json", "render", "-"], "%acme/api%");
     assert!(faults(&run, 2, "invalid")[0].contains("no environment"), "{run:?}");
     let run = render(&home, &["--json"], "%api%");
     let hint = run.json_error()["hint"].as_str().unwrap_or_default().to_owned();
-    assert!(run.code != 0 && hint.contains("%acme/api%"), "a bare name has no organization here: {run:?}");
+    assert!(hint.contains("%acme/api%"), "a bare name has no organization here: {run:?}");
+    let told = faults(&run, 2, "invalid");
+    assert!(told[0].starts_with("standard input: line 1, column 1: api "), "{told:?}");
+    assert!(!told[0].contains("library"), "{told:?}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use bursar_tests::library::{acme_with_api, file, publish};
 use bursar_tests::{Daemon, Home, Workspace, open_vault};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::fs;
 
 const HEAD: &str = "organization = 'acme'\nenvironment = 'staging'\n";
@@ -286,6 +286,21 @@ fn what_a_person_wrote_in_the_manifest_stays_as_it_was() {
     shop.run(&["add", "-p", "acme/site@^1"]).ok();
     assert_eq!(shop.stamps(), stamp, "an add that changes nothing writes nothing");
     shop.run(&["status"]).ok();
-    let names: Value = home.ok("workspace.list", json!({}))[0]["files"].clone();
-    assert_eq!(names.as_array().unwrap().len(), 3, "{names}");
+    assert_eq!(home.ok("workspace.list", json!({}))[0]["files"], 3);
+}
+
+#[test]
+fn an_add_keeps_the_line_ends_and_names_each_package_once() {
+    let (home, _daemon) = vault_with(&["1.0.0", "1.2.0"]);
+    let text = "\u{feff}organization = 'acme'\r\nenvironment = 'staging'\r\n[packages]\r\n# none yet\r\n";
+    let shop = Workspace::with(&home, "shop", text);
+    let before = shop.stamps();
+    let said = shop.refused(2, "invalid", &["add", "-p", "site", "-p", "acme/site@1"]);
+    assert!(said.starts_with("acme/site is given twice\n"), "{said}");
+    assert_eq!(shop.stamps(), before, "nothing is written");
+    shop.run(&["add", "-p", "site"]).ok();
+    let after = shop.read("bursar.toml");
+    assert!(after.starts_with('\u{feff}') && after.contains("\"acme/site\" = \"^1.2.0\"\r\n"), "{after:?}");
+    assert_eq!(after.matches('\n').count(), after.matches("\r\n").count(), "{after:?}");
+    shop.run(&["status"]).ok();
 }

@@ -58,7 +58,7 @@ pub(crate) struct Exec {
     /// command ends
     #[arg(long, value_name = "NAME=TEMPLATE")]
     pub(crate) file: Vec<Assignment>,
-    /// Replace every value in the command's output by ***, also where it is encoded as base64 or for a URL
+    /// Replace every value in the command's output by ***, also where it is encoded (base64, URL, JSON, XML)
     #[arg(long)]
     pub(crate) mask: bool,
     /// The command and its arguments, after --

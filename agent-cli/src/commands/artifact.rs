@@ -22,11 +22,13 @@ use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
 pub(crate) fn get(session: &Session, get: Get) -> Result<(), Stop> {
-    let artifact = session.ask(&ArtifactGet {
-        secret: get.secret,
-        min_validity: get.min_validity,
-        environment: None,
-    })?;
+    let (secret, workspace) = session.completed(get.secret)?;
+    let mut client = session.connect()?;
+    if let Some(workspace) = workspace {
+        // a file that came with a clone must not say which secret is pulled
+        workspace.require_trust(&mut client)?;
+    }
+    let artifact = client.call(&ArtifactGet { secret, min_validity: get.min_validity, environment: None })?;
     let line = if session.printer.json() {
         json_line(&Shown::from(&artifact))?
     } else {
@@ -99,11 +101,12 @@ pub(crate) fn wait(session: &Session, wait: Wait) -> Result<(), Stop> {
     if limit == Some(Duration::ZERO) {
         return Err(Stop::usage("--timeout: must be at least 1s"));
     }
+    let secret = session.complete(wait.secret)?;
     let mut client = session.connect()?;
     client.set_timeout(limit).map_err(|error| Stop::local(format!("no time limit: {}", error.kind())))?;
     session.printer.progress("waiting for the issuer …");
     let began = Instant::now();
-    let secret = client.call(&SecretWait { secret: wait.secret }).map_err(|error| match limit {
+    let secret = client.call(&SecretWait { secret }).map_err(|error| match limit {
         // the connection cannot tell a limit that passed from one that broke; the time can
         Some(limit) if error.name == ErrorName::DaemonUnreachable && began.elapsed() >= limit => {
             CallError::new(
@@ -118,8 +121,9 @@ pub(crate) fn wait(session: &Session, wait: Wait) -> Result<(), Stop> {
 }
 
 pub(crate) fn watch(session: &Session, watch: Watch) -> Result<(), Stop> {
+    let secret = watch.secret.map(|name| session.complete(name)).transpose()?;
     let mut client = session.connect()?;
-    client.call(&ArtifactWatch { secret: watch.secret })?;
+    client.call(&ArtifactWatch { secret })?;
     loop {
         match client.next_notification()? {
             Notification::Changed(changed) => session.printer.reply(&changed, |_| {

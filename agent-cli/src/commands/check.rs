@@ -8,14 +8,16 @@ use crate::progress::call_all;
 use crate::session::Session;
 use crate::stop::Stop;
 use crate::values::{Failures, in_parts};
+use crate::workspace::environment_in;
+use crate::workspace::library::Names;
 use crate::workspace::operations::versions;
-use bursar_proto::call::{ElementList, LibraryResolve, PackageResolve};
+use bursar_proto::call::{ElementList, EnvironmentShow, LibraryResolve, PackageResolve};
 use bursar_proto::client::Client;
 use bursar_proto::error::CallError;
 use bursar_proto::kind::{ElementState, Stage};
 use bursar_proto::library::{Definition, Elements, Slots};
 use bursar_proto::name::{OrganizationName, Qualified, Reference};
-use bursar_proto::reply::{Resolution, Resolved};
+use bursar_proto::reply::{Environment, Resolution, Resolved};
 use bursar_proto::semver::Version;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -28,7 +30,7 @@ pub(crate) fn run(session: &Session, check: Check) -> Result<(), Stop> {
     };
     let scope = Scope::find(session, check.environment)?;
     let client = session.connect()?;
-    let matrix = Ask { session, client, scope: &scope, stages }.matrix()?;
+    let matrix = Ask { session, client, scope: &scope, stages, own: None }.matrix()?;
     session.printer.reply(&matrix.rows(), |printer| matrix.describe(printer))?;
     if matrix.is_good() { Ok(()) } else { Err(Stop::NotCurrent) }
 }
@@ -46,6 +48,8 @@ struct Ask<'a> {
     scope: &'a Scope,
     /// The stages that were asked for; none where an environment was.
     stages: Vec<Stage>,
+    /// The environment that the workspace sets.
+    own: Option<Environment>,
 }
 
 impl Ask<'_> {
@@ -57,9 +61,17 @@ impl Ask<'_> {
             self.elements(&mut matrix, &all)?;
             return Ok(Matrix { stages: self.stages, ..matrix });
         };
-        let library = workspace.manifest.library.iter();
-        let elements: Vec<_> =
-            library.map(|library| (library.name.organization.clone(), library.elements.clone())).collect();
+        // a name that is nobody's is told where there is no element, too
+        if self.stages.is_empty() {
+            self.scope.shown(&mut self.client)?;
+        } else if let Some(environment) = workspace.manifest.environment.clone() {
+            self.own = Some(self.client.call(&EnvironmentShow { environment })?);
+        }
+        let mut elements = Vec::new();
+        if let Some(library) = &workspace.manifest.library {
+            let content = workspace.content(library, Names::OfOrganization)?;
+            elements.push((library.name.organization.clone(), content.elements));
+        }
         let packages = versions(self.session, &mut self.client, workspace)?;
         self.elements(&mut matrix, &elements)?;
         self.packages(&mut matrix, packages)?;
@@ -139,10 +151,21 @@ impl Ask<'_> {
     /// Where an organization's elements are looked at: each stage that was asked for, or the environment in force.
     fn targets(&mut self, organization: Option<&OrganizationName>) -> Result<Vec<Target>, Stop> {
         if !self.stages.is_empty() {
-            return Ok(self.stages.iter().map(|stage| (None, Some(*stage))).collect());
+            return Ok(self.stages.iter().map(|stage| self.of_stage(organization, *stage)).collect());
         }
         let environment = self.scope.environment_for(&mut self.client, organization)?;
         Ok(vec![(Some(environment), None)])
+    }
+
+    /// A stage in an organization: where it is that of the workspace's own environment, what `bursar.toml` says for it.
+    fn of_stage(&self, organization: Option<&OrganizationName>, stage: Stage) -> Target {
+        let own = self.own.as_ref().filter(|own| own.stage == stage);
+        let said = own.zip(self.scope.workspace.as_ref()).and_then(|(own, workspace)| {
+            let home = Reference::from(own.environment.clone());
+            let organization = organization.unwrap_or(&own.environment.organization);
+            environment_in(organization, &home, &workspace.manifest.environments)
+        });
+        if said.is_some() { (said, None) } else { (None, Some(stage)) }
     }
 }
 

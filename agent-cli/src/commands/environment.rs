@@ -10,8 +10,8 @@ use bursar_proto::reply::Environment;
 pub(crate) fn run(session: &Session, verb: Verb) -> Result<(), Stop> {
     match verb {
         Verb::Create(create) => {
-            let made = session
-                .ask(&EnvironmentCreate { environment: create.named.environment, stage: create.stage })?;
+            let environment = session.complete(create.named.environment)?;
+            let made = session.ask(&EnvironmentCreate { environment, stage: create.stage })?;
             session.printer.reply(&made, |_| format!("made {}, {}\n", made.environment, made.stage))
         }
         Verb::List(list) => {
@@ -22,7 +22,7 @@ pub(crate) fn run(session: &Session, verb: Verb) -> Result<(), Stop> {
             })
         }
         Verb::Show(named) => {
-            let one = session.ask(&EnvironmentShow { environment: named.environment })?;
+            let one = session.ask(&EnvironmentShow { environment: session.complete(named.environment)? })?;
             session.printer.reply(&one, |_| {
                 record(&[
                     ("name", Some(one.environment.to_string())),
@@ -41,8 +41,9 @@ fn row(one: &Environment) -> [String; 4] {
 }
 
 fn delete(session: &Session, delete: Delete) -> Result<(), Stop> {
+    let environment = session.complete(delete.named.environment)?;
     let mut client = session.connect()?;
-    let found = client.call(&EnvironmentShow { environment: delete.named.environment })?;
+    let found = client.call(&EnvironmentShow { environment })?;
     let name = found.environment.to_string();
     session.printer.note(&format!("bound to {name}: {} secrets; they become unbound", found.secrets));
     session.input.confirm(&format!("deleting the environment {name}"), &name, delete.confirmation.yes)?;

@@ -1,7 +1,7 @@
 //! `bursar exec`: everything that a command needs is pulled and rendered before it starts, or it does not start.
 
 use crate::args::live::{Assignment, Exec};
-use crate::exec::{FAILED_BEFORE, Files, Launch, Patterns, VALUE_MIN, check_variable};
+use crate::exec::{FAILED_BEFORE, Files, Launch, PATTERNS_MAX, Patterns, VALUE_MIN, check_variable};
 use crate::live::{self, Placed, Scope};
 use crate::session::Session;
 use crate::stop::Stop;
@@ -122,7 +122,11 @@ fn patterns(session: &Session, templates: &[Placed<'_>], values: &Values) -> Res
     for name in short {
         session.printer.note(&format!("note: {name} has fewer than {VALUE_MIN} bytes, and is not masked"));
     }
-    Patterns::of(masked).map_err(|_| Stop::local("there is too much to mask"))
+    Patterns::of(masked).map_err(|_| {
+        let most = PATTERNS_MAX / 1024 / 1024;
+        Stop::usage(format!("--mask: the values have more than {most} MiB in all forms that are looked for"))
+            .hint("name fewer of them, or shorter ones")
+    })
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use crate::args::package::{Build, Publish};
 use crate::session::Session;
 use crate::stop::Stop;
 use crate::workspace::Workspace;
+use crate::workspace::library::Names;
 use crate::workspace::operations;
 use bursar_proto::call::PackagePublish;
 use bursar_proto::frame::{REQUEST_MAX, size_of};
@@ -26,7 +27,7 @@ fn request(workspace: &Workspace, dry_run: bool) -> Result<PackagePublish, Stop>
         Stop::usage("bursar.toml does not say which version is to be published")
             .hint("set it: [library] with version = \"1.0.0\"")
     })?;
-    let content = workspace.content(library)?;
+    let content = workspace.content(library, Names::OfOrganization)?;
     if content.files.is_empty() {
         return Err(Stop::usage("the library has no files")
             .hint("say them: [[library.files]] with template and path"));

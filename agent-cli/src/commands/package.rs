@@ -5,12 +5,9 @@ use crate::output::Printer;
 use crate::output::text::{cell, printable, table};
 use crate::session::Session;
 use crate::stop::Stop;
-use crate::workspace::Workspace;
-use crate::workspace::manifest::complete;
 use crate::workspace::operations::{self, PackageStatus, Synced};
 use bursar_proto::call::PackageShow;
 use bursar_proto::library::Definition;
-use bursar_proto::name::Reference;
 use bursar_proto::reply::{Package, PackageFileListed, PackageVersion};
 use std::fmt::Write as _;
 
@@ -33,7 +30,7 @@ pub(crate) fn add(session: &Session, add: Add) -> Result<(), Stop> {
 pub(super) fn print_synced(session: &Session, synced: &Synced, head: &str) -> Result<(), Stop> {
     for path in &synced.kept {
         session.printer.note(&format!(
-            "note: {path} was edited and no package wants it any more: it stays; remove it, or: bursar sync --force"
+            "note: {path} was edited and nothing wants it any more: it stays; remove it, or: bursar sync --force"
         ));
     }
     session.printer.reply(synced, |_| describe(synced, head))
@@ -64,7 +61,10 @@ pub(crate) fn status(session: &Session, status: Status) -> Result<(), Stop> {
             text += &describe_package(printer, package);
         }
         for file in &status.leftovers {
-            let _ = writeln!(text, "{}  {}, and no package wants it any more", file.path, file.state);
+            let _ = writeln!(text, "{}  {}, and nothing wants it any more", file.path, file.state);
+        }
+        for path in &status.tracked {
+            let _ = writeln!(text, "git would track {path}, which has values in it: add it to .gitignore");
         }
         text + if status.current { "everything is current\n" } else { "not everything is current\n" }
     })?;
@@ -72,10 +72,11 @@ pub(crate) fn status(session: &Session, status: Status) -> Result<(), Stop> {
 }
 
 fn describe_package(printer: &Printer, package: &PackageStatus) -> String {
-    let newer = package.latest.as_ref().filter(|latest| **latest != package.version);
+    let newer = package.latest.as_ref().filter(|latest| package.version.as_ref() != Some(*latest));
     let newer = newer.map(|latest| format!(", {latest} is there")).unwrap_or_default();
     let place = package.environment.as_ref().map(|place| format!(" for {place}")).unwrap_or_default();
-    let head = format!("{} {}{place}{newer}", package.package, package.version);
+    let version = package.version.as_ref().map_or_else(|| "(bursar build)".to_owned(), ToString::to_string);
+    let head = format!("{} {version}{place}{newer}", package.package);
     let mut text = printer.bold(&printable(&head)) + "\n";
     for one in &package.elements {
         let line = match (&one.problem, &one.secret) {
@@ -96,17 +97,8 @@ fn describe_package(printer: &Printer, package: &PackageStatus) -> String {
 }
 
 pub(crate) fn info(session: &Session, shown: Shown) -> Result<(), Stop> {
-    let package = session.ask(&PackageShow { package: around(session, shown.package)?, version: None })?;
+    let package = session.ask(&PackageShow { package: session.complete(shown.package)?, version: None })?;
     session.printer.reply(&package, |printer| describe_versions(printer, &package))
-}
-
-/// A name with the organization that the workspace around sets for it.
-fn around(session: &Session, name: Reference) -> Result<Reference, Stop> {
-    if name.organization.is_some() {
-        return Ok(name);
-    }
-    let workspace = Workspace::find(&session.surroundings)?;
-    Ok(complete(name, workspace.as_ref().and_then(|one| one.manifest.organization.as_ref())))
 }
 
 fn describe_versions(printer: &Printer, package: &Package) -> String {
@@ -188,8 +180,8 @@ mod tests {
         let shown = |latest: Option<&str>| {
             let package = PackageStatus {
                 package: "acme/site".parse().unwrap(),
-                version: "1.2.0".parse().unwrap(),
-                digest: [0; 32].into(),
+                version: Some("1.2.0".parse().unwrap()),
+                digest: Some([0; 32].into()),
                 environment: Some("acme/staging".parse().unwrap()),
                 latest: latest.map(|version| version.parse().unwrap()),
                 elements: Vec::new(),

@@ -20,38 +20,51 @@ use std::io::{IsTerminal, stdout};
 pub(crate) fn run(session: &Session, verb: Verb) -> Result<(), Stop> {
     match verb {
         Verb::Create(create) => change::create(session, *create.0),
-        Verb::List(list) => self::list(session, &list),
-        Verb::Show(named) => print(session, &session.ask(&SecretShow { secret: named.secret })?),
+        Verb::List(list) => self::list(session, list),
+        Verb::Show(named) => {
+            let secret = session.complete(named.secret)?;
+            print(session, &session.ask(&SecretShow { secret })?)
+        }
         Verb::Edit(edit) => change::edit(session, *edit.0),
         Verb::Bind(bind) => self::bind(session, bind),
         Verb::Test(named) => {
+            let secret = session.complete(named.secret)?;
             session.printer.progress("asking the issuer …");
-            let test = session.ask(&SecretTest { secret: named.secret })?;
+            let test = session.ask(&SecretTest { secret })?;
             session.printer.reply(&test, |_| show::test(&test))
         }
         Verb::Retry(retry) => self::retry(session, retry),
         Verb::Where(named) => {
-            let applied = session.ask(&SecretWhere { secret: named.secret })?;
+            let applied = session.ask(&SecretWhere { secret: session.complete(named.secret)? })?;
             session.printer.reply(&applied, |printer| show::applied(printer, &applied))
         }
         Verb::Deactivate(named) => {
+            let named = session.complete(named.secret)?;
             let mut client = session.connect()?;
-            let secret = show_where(session, &mut client, named.secret)?.secret.into();
+            let secret = show_where(session, &mut client, named)?.secret.into();
             print(session, &client.call(&SecretDeactivate { secret })?)
         }
-        Verb::Reactivate(named) => print(session, &session.ask(&SecretReactivate { secret: named.secret })?),
+        Verb::Reactivate(named) => {
+            let secret = session.complete(named.secret)?;
+            print(session, &session.ask(&SecretReactivate { secret })?)
+        }
         Verb::Delete(delete) => self::delete(session, delete),
     }
 }
 
-fn list(session: &Session, list: &List) -> Result<(), Stop> {
+fn list(session: &Session, list: List) -> Result<(), Stop> {
+    // a bare environment is the listed organization's, if one is said
+    let environment = match list.environment {
+        Some(name) if list.organization.is_none() => Some(session.complete(name)?),
+        other => other,
+    };
     let mut client = session.connect()?;
     let mut all: Vec<Secret> = Vec::new();
     loop {
         let page = client.call(&SecretList {
             organization: list.organization.clone(),
             r#type: list.r#type,
-            environment: list.environment.clone(),
+            environment: environment.clone(),
             status: list.status,
             after: all.last().map(|last| last.name.clone().into()),
             limit: Some(SECRETS_PAGE_MAX),
@@ -66,19 +79,22 @@ fn list(session: &Session, list: &List) -> Result<(), Stop> {
 }
 
 fn bind(session: &Session, bind: Bind) -> Result<(), Stop> {
+    let secret = session.complete(bind.named.secret)?;
     let mut client = session.connect()?;
-    let bound = client.call(&SecretBind { secret: bind.named.secret, environment: bind.environment })?;
+    let bound = client.call(&SecretBind { secret, environment: bind.environment })?;
     follow(session, &mut client, bound, &bind.following)
 }
 
 fn retry(session: &Session, retry: Retry) -> Result<(), Stop> {
+    let secret = session.complete(retry.named.secret)?;
     let mut client = session.connect()?;
-    let retried = client.call(&SecretRetry { secret: retry.named.secret })?;
+    let retried = client.call(&SecretRetry { secret })?;
     follow(session, &mut client, retried, &retry.following)
 }
 
 fn delete(session: &Session, delete: Delete) -> Result<(), Stop> {
-    let applied = show_where(session, &mut session.connect()?, delete.named.secret)?;
+    let secret = session.complete(delete.named.secret)?;
+    let applied = show_where(session, &mut session.connect()?, secret)?;
     let name = applied.secret.to_string();
     session.input.confirm(&format!("deleting {name} for good"), &name, delete.confirmation.yes)?;
     let reply = session.ask(&SecretDelete { secret: applied.secret.into() })?;

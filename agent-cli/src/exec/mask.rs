@@ -2,10 +2,8 @@
 //!
 //! What is held back is only what may yet become a value; all else goes out at once, so a prompt is seen.
 
-use aho_corasick::{AhoCorasick, Input, MatchKind};
-use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
-use std::fmt::Write as _;
+use super::forms::forms;
+use aho_corasick::{AhoCorasick, AhoCorasickKind, Input, MatchKind};
 use zeroize::{Zeroize, Zeroizing};
 
 /// What stands in the place of a value.
@@ -15,8 +13,13 @@ const BLOT: &[u8] = b"***";
 /// places would tell more of it than they hide.
 pub(crate) const VALUE_MIN: usize = 4;
 
-/// The shortest line that is masked by itself, of a value that has several, in bytes: `}` and `-----` are no secrets.
-const LINE_MIN: usize = 8;
+/// The most bytes that all forms of all values may have: the search takes some seventy times as much memory,
+/// and a value of 128 KiB stays far below it.
+pub(crate) const PATTERNS_MAX: usize = 8 * 1024 * 1024;
+
+/// There is too much to look for.
+#[derive(Debug)]
+pub(crate) struct TooMuch;
 
 /// What is to be blotted out; streams share it.
 pub(crate) struct Patterns {
@@ -30,16 +33,23 @@ impl Patterns {
     /// Patterns for values of [`VALUE_MIN`] bytes or more.
     ///
     /// # Errors
-    /// There are too many of them for a search.
-    pub(crate) fn of<'a>(
-        values: impl IntoIterator<Item = &'a str>,
-    ) -> Result<Self, aho_corasick::BuildError> {
-        let mut sorted: Vec<_> = values.into_iter().flat_map(forms).collect();
-        sorted.sort_unstable_by(|one, other| one.as_slice().cmp(other));
-        sorted.dedup_by(|one, other| one.as_slice() == other.as_slice());
+    /// All their forms have more than [`PATTERNS_MAX`] bytes.
+    pub(crate) fn of<'a>(values: impl IntoIterator<Item = &'a str>) -> Result<Self, TooMuch> {
+        let mut sorted: Vec<Zeroizing<Vec<u8>>> = Vec::new();
+        for value in values {
+            sorted.extend(forms(value));
+            sorted.sort_unstable_by(|one, other| one.as_slice().cmp(other));
+            sorted.dedup_by(|one, other| one.as_slice() == other.as_slice());
+            if sorted.iter().map(|one| one.len()).sum::<usize>() > PATTERNS_MAX {
+                return Err(TooMuch);
+            }
+        }
         let search = AhoCorasick::builder()
             .match_kind(MatchKind::LeftmostLongest)
-            .build(sorted.iter().map(|one| &**one))?;
+            // what it takes by itself for few patterns is of many times their size
+            .kind(Some(AhoCorasickKind::ContiguousNFA))
+            .build(sorted.iter().map(|one| &**one))
+            .map_err(|_| TooMuch)?;
         let longest = sorted.iter().map(|one| one.len()).max().unwrap_or(0);
         Ok(Self { search, sorted, longest })
     }
@@ -55,41 +65,6 @@ impl Patterns {
         let first = from.max(text.len().saturating_sub(self.longest.saturating_sub(1)));
         (first..text.len()).find(|at| self.begins_one(&text[*at..])).unwrap_or(text.len())
     }
-}
-
-/// Every form in which a value may be printed.
-fn forms(value: &str) -> Vec<Zeroizing<Vec<u8>>> {
-    let mut forms = Vec::new();
-    let mut add = |text: &[u8]| forms.push(Zeroizing::new(text.to_vec()));
-    // a shell's `$(…)` takes the newline off
-    for whole in [value, value.trim()].into_iter().filter(|text| text.len() >= VALUE_MIN) {
-        add(whole.as_bytes());
-        for engine in [STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD] {
-            add(Zeroizing::new(engine.encode(whole)).as_bytes());
-        }
-        for upper in [true, false] {
-            add(url_encoded(whole, upper).as_bytes());
-        }
-    }
-    let lines = || value.split(['\n', '\r']).map(str::trim);
-    if lines().nth(1).is_some() {
-        lines().filter(|line| line.len() >= LINE_MIN).for_each(|line| add(line.as_bytes()));
-    }
-    forms
-}
-
-/// Percent-encoded, all but RFC 3986's unreserved characters; digits in upper or lower case.
-fn url_encoded(text: &str, upper: bool) -> Zeroizing<String> {
-    let mut out = Zeroizing::new(String::with_capacity(text.len() * 3));
-    for byte in text.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(byte.into()),
-            // a text takes whatever is written to it
-            _ if upper => drop(write!(out, "%{byte:02X}")),
-            _ => drop(write!(out, "%{byte:02x}")),
-        }
-    }
-    out
 }
 
 /// One stream on its way through.
@@ -160,6 +135,8 @@ impl<'p> Masker<'p> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
     use proptest::prelude::*;
 
     fn masked(values: &[&str], pieces: &[&[u8]]) -> String {
@@ -201,6 +178,33 @@ mod tests {
     }
 
     #[test]
+    fn what_is_looked_for_has_an_end() {
+        let long = |bytes: usize| Patterns::of(["x".repeat(bytes).as_str()]).is_ok();
+        assert!(long(128 * 1024));
+        assert!(!long(PATTERNS_MAX / 8));
+    }
+
+    #[test]
+    fn a_value_within_base64_is_blotted_out() {
+        let value = "correct horse battery staple";
+        for before in ["user:", "u:", "us:", ""] {
+            let text = STANDARD.encode(format!("{before}{value}\n"));
+            let out = masked(&[value], &[text.as_bytes()]);
+            assert!(out.contains("***") && out.len() <= before.len() * 4 / 3 + 10, "{text}: {out}");
+        }
+        let long = "0123456789".repeat(20);
+        for at in [76, 64] {
+            let wrapped: Vec<u8> = STANDARD
+                .encode(&long)
+                .as_bytes()
+                .chunks(at)
+                .flat_map(|line| [line, b"\n"].concat())
+                .collect();
+            assert_eq!(masked(&[&long], &[&wrapped]), "***\n");
+        }
+    }
+
+    #[test]
     fn the_longest_of_values_with_one_beginning_counts() {
         assert_eq!(masked(&["pass", "password"], &[b"passwo", b"rd pass passwor."]), "*** *** ***wor.");
     }
@@ -222,14 +226,16 @@ mod tests {
     proptest! {
         #[test]
         fn no_split_lets_a_value_through(
-            values in prop::collection::vec("[ab]{4,7}(\n[ab]{3,9})?", 1..4),
+            values in prop::collection::vec("[ab&]{4,7}(\n[ab\"]{3,9})?", 1..4),
             text in "[ab\nYQ=]{0,60}",
-            marks in prop::collection::vec((0_usize..60, 0_usize..4), 0..4),
+            marks in prop::collection::vec((0_usize..60, 0_usize..4, 0_usize..64), 0..4),
             cuts in prop::collection::vec(0_usize..120, 0..12),
         ) {
             let mut text = text;
-            for (at, which) in marks {
-                text.insert_str(at.min(text.len()), &values[which % values.len()]);
+            for (at, which, form) in marks {
+                let forms = forms(&values[which % values.len()]);
+                let form = std::str::from_utf8(&forms[form % forms.len()]).unwrap();
+                text.insert_str(at.min(text.len()), form);
             }
             let values: Vec<&str> = values.iter().map(String::as_str).collect();
             let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(text.len())).collect();
@@ -238,8 +244,9 @@ mod tests {
             let pieces: Vec<&[u8]> = cuts.windows(2).map(|cut| &text.as_bytes()[cut[0]..cut[1]]).collect();
             let split = masked(&values, &pieces);
             prop_assert_eq!(&split, &masked(&values, &[text.as_bytes()]));
-            for value in values {
-                prop_assert!(!split.contains(value), "{split:?} holds {value:?}");
+            for form in values.iter().flat_map(|value| forms(value)) {
+                let form = std::str::from_utf8(&form).unwrap();
+                prop_assert!(!split.contains(form), "{split:?} holds {form:?}");
             }
         }
     }

@@ -26,28 +26,38 @@ const CHUNK: usize = 16 * 1024;
 /// What is added to the number of the signal that ended a command, as shells have it.
 const BY_SIGNAL: i32 = 128;
 
-/// Runs a command to its end, says so, and goes on to the end of its output; answers its exit code.
+/// How a command ended.
+pub(super) struct Ended {
+    pub(super) exit_code: u8,
+    /// Why a part of its output is lost.
+    pub(super) unwritten: Option<Errno>,
+}
+
+/// Runs a command to its end, says so, and goes on to the end of its output.
 ///
 /// # Errors
 /// It cannot be run.
-pub(super) fn run(command: &mut Command, patterns: &Patterns, ended: impl FnOnce()) -> io::Result<u8> {
+pub(super) fn run(command: &mut Command, patterns: &Patterns, ended: impl FnOnce()) -> io::Result<Ended> {
     let mut signals = Signals::new(heeded(&PASSED_ON))?;
     let passing = signals.handle();
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = as_found(|| command.spawn())?;
     let process = handle(child.id())?;
     let streams = (child.stdout.take(), child.stderr.take());
-    let status = thread::scope(|scope| {
+    let (status, written) = thread::scope(|scope| {
         scope.spawn(|| signals.forever().for_each(|signal| pass_on(&process, signal)));
         let out = scope.spawn(|| copy(streams.0, io::stdout(), patterns));
         let err = scope.spawn(|| copy(streams.1, io::stderr(), patterns));
         let status = child.wait();
         ended();
-        let _ = (out.join(), err.join());
+        // a thread that is gone has written no more
+        let written = [out.join(), err.join()].map(|joined| joined.unwrap_or(Err(Errno::IO)));
         passing.close();
-        status
-    })?;
-    Ok(exit_code(status))
+        (status, written)
+    });
+    // whoever closes a pipe has seen enough
+    let unwritten = written.into_iter().filter_map(Result::err).find(|error| *error != Errno::PIPE);
+    Ok(Ended { exit_code: exit_code(status?), unwritten })
 }
 
 fn handle(id: u32) -> io::Result<OwnedFd> {
@@ -72,10 +82,13 @@ fn in_foreground() -> bool {
     File::open("/dev/tty").is_ok_and(|terminal| tcgetpgrp(&terminal).is_ok_and(|group| group == getpgrp()))
 }
 
-/// Passes a stream through the masker to its end, or until nobody reads it any more; then the command is told by its
-/// next write.
-fn copy(from: Option<impl Read>, to: impl AsFd, patterns: &Patterns) {
-    let Some(mut from) = from else { return };
+/// Passes a stream through the masker to its end, or until it cannot be written; then the command is told by its next
+/// write.
+///
+/// # Errors
+/// What came cannot be written.
+fn copy(from: Option<impl Read>, to: impl AsFd, patterns: &Patterns) -> Result<(), Errno> {
+    let Some(mut from) = from else { return Ok(()) };
     let mut masker = Masker::new(patterns);
     let mut chunk = Zeroizing::new([0_u8; CHUNK]);
     loop {
@@ -85,11 +98,9 @@ fn copy(from: Option<impl Read>, to: impl AsFd, patterns: &Patterns) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(_) => break,
         };
-        if write_to(&to, &masker.push(&chunk[..read])).is_err() {
-            return;
-        }
+        write_to(&to, &masker.push(&chunk[..read]))?;
     }
-    let _ = write_to(&to, &masker.end());
+    write_to(&to, &masker.end())
 }
 
 fn exit_code(status: ExitStatus) -> u8 {

@@ -6,7 +6,11 @@ use bursar_proto::name::{OrganizationName, Qualified, Reference};
 use bursar_proto::semver::VersionReq;
 use toml_edit::{DocumentMut, Item, Table, TableLike, value};
 
-/// The text with these packages in `[packages]`; a requirement that was there is replaced.
+/// The byte order mark, with which some editors begin a file.
+const MARK: char = '\u{feff}';
+
+/// The text with these packages in `[packages]`; a requirement that was there is replaced. A byte order mark stays, and
+/// so do the line ends where all are those of Windows.
 ///
 /// # Errors
 /// The text is no `bursar.toml`.
@@ -22,7 +26,15 @@ pub(crate) fn with_packages(
     for (package, requirement) in packages {
         set(table, home, package, requirement);
     }
-    Ok(document.to_string())
+    let edited = document.to_string();
+    let edited = edited.trim_start_matches(MARK);
+    let ends = text.matches('\n').count();
+    let edited = if ends > 0 && text.matches("\r\n").count() == ends {
+        edited.replace("\r\n", "\n").replace('\n', "\r\n")
+    } else {
+        edited.to_owned()
+    };
+    Ok(if text.starts_with(MARK) { format!("{MARK}{edited}") } else { edited })
 }
 
 fn set(
@@ -81,6 +93,15 @@ mod tests {
             added(text, &[("acme/site", "^2"), ("acme/base", "~1.1")]),
             "organization = 'acme'\n[packages]\nsite = \"^2\" # why\n'acme/base' = \"~1.1\"\n"
         );
+    }
+
+    #[test]
+    fn line_ends_and_a_byte_order_mark_stay() {
+        let text = "# mine\r\n[packages]\r\n'a/x' = '1' # why\r\n\r\n[env]\r\nA = '''\r\nx'''\r\n";
+        let expected = text.replace("# why\r\n", "# why\r\n\"a/y\" = \"^1.2\"\r\n");
+        assert_eq!(added(text, &[("a/y", "^1.2")]), expected);
+        assert_eq!(added(&format!("{MARK}{text}"), &[("a/y", "^1.2")]), format!("{MARK}{expected}"));
+        assert_eq!(added("\u{feff}", &[("a/y", "^1")]), "\u{feff}[packages]\n\"a/y\" = \"^1\"\n");
     }
 
     #[test]

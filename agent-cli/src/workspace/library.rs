@@ -2,11 +2,22 @@
 
 use super::Workspace;
 use super::document::nearest;
-use super::manifest::Library;
+use super::manifest::{Library, LibraryFile};
 use crate::stop::{Stop, told};
-use bursar_proto::library::{Definition, Elements, PackageFile};
+use bursar_proto::library::{Definition, Elements, FilePath, PackageFile};
 use bursar_proto::name::Reference;
+use bursar_proto::reply;
 use bursar_proto::template::{Mark, Subject, TEMPLATE_MAX, Template};
+use std::collections::BTreeSet;
+
+/// Which elements templates may name.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Names {
+    /// Those under `[library.elements]`: what a person trusted with `bursar.toml`.
+    Listed,
+    /// Data elements of the library's organization too, which join as they are named.
+    OfOrganization,
+}
 
 /// A library with the content of its files.
 pub(crate) struct Content {
@@ -26,14 +37,42 @@ impl Workspace {
         })
     }
 
+    /// The library with those of its files that were built here before.
+    ///
+    /// # Errors
+    /// See [`content`](Self::content).
+    pub(super) fn built(&self, known: &reply::Workspace) -> Result<Option<(&Library, Content)>, Stop> {
+        let Some(library) = &self.manifest.library else { return Ok(None) };
+        let built: BTreeSet<&FilePath> =
+            known.files.iter().filter(|file| file.version.is_none()).map(|file| &file.path).collect();
+        let files: Vec<_> = library.files.iter().filter(|file| built.contains(&file.path)).collect();
+        if files.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some((library, self.content_of(library, files, Names::Listed)?)))
+    }
+
     /// Reads the library's templates.
     ///
     /// # Errors
     /// All that is wrong with any of them, a line each.
-    pub(crate) fn content(&self, library: &Library) -> Result<Content, Stop> {
+    pub(crate) fn content(&self, library: &Library, names: Names) -> Result<Content, Stop> {
+        self.content_of(library, &library.files, names)
+    }
+
+    /// The same for some of its files.
+    ///
+    /// # Errors
+    /// All that is wrong with any of them, a line each.
+    pub(crate) fn content_of<'l>(
+        &self,
+        library: &Library,
+        files: impl IntoIterator<Item = &'l LibraryFile>,
+        names: Names,
+    ) -> Result<Content, Stop> {
         let mut content = Content { elements: library.elements.clone(), files: Vec::new() };
         let mut faults = Vec::new();
-        for file in &library.files {
+        for file in files {
             let path = file.template.as_str();
             let template = match self.tree.text(path, TEMPLATE_MAX) {
                 Ok(Some(text)) => text.to_string(),
@@ -50,7 +89,7 @@ impl Workspace {
             match Template::parse(&template) {
                 Ok(read) => {
                     for mark in read.marks() {
-                        if let Err(reason) = name(library, &mut content.elements, mark) {
+                        if let Err(reason) = name(library, names, &mut content.elements, mark) {
                             faults.push(format!("{path}: {}: {reason}", mark.place));
                         }
                     }
@@ -63,25 +102,38 @@ impl Workspace {
             }
             content.files.push(PackageFile { path: file.path.clone(), mode: file.mode, template });
         }
-        told(&faults).map(|()| content)
+        told(&faults).map_err(|stop| to_list(library, names, &content.elements, stop)).map(|()| content)
     }
 }
 
+/// Says how elements come under `[library.elements]` that must be there.
+fn to_list(library: &Library, names: Names, elements: &Elements, stop: Stop) -> Stop {
+    let unlisted = elements.keys().filter(|name| !library.elements.contains_key(*name));
+    let lines: Vec<String> = unlisted.map(|name| format!("\"{name}\" = \"{name}\"")).collect();
+    if names == Names::OfOrganization || lines.is_empty() {
+        return stop;
+    }
+    stop.hint(format!("add {} under [library.elements], then: bursar workspace trust", lines.join(" and ")))
+}
+
 /// Finds what a mark names among the elements; the organization's own are added as they are named.
-fn name(library: &Library, elements: &mut Elements, mark: &Mark) -> Result<(), String> {
+fn name(library: &Library, names: Names, elements: &mut Elements, mark: &Mark) -> Result<(), String> {
     let element = match &mark.subject {
         Subject::Secret(_) => {
             return Err("a library names no secret, but an element that stands for it".to_owned());
         }
         Subject::Element(element) => element,
     };
-    if elements.contains_key(element) {
+    if library.elements.contains_key(element) {
         return Ok(());
     }
     match &element.organization {
         Some(organization) if library.name.organization.as_ref().is_none_or(|own| own == organization) => {
             elements.insert(element.clone(), Definition::Uses(element.clone()));
-            Ok(())
+            match names {
+                Names::OfOrganization => Ok(()),
+                Names::Listed => Err(format!("{element} is not under [library.elements], which was trusted")),
+            }
         }
         Some(_) => Err(format!("{element} belongs to another organization than the library")),
         None => Err(unknown(elements, element)),
@@ -100,12 +152,17 @@ fn unknown(elements: &Elements, element: &Reference) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bursar_proto::error::CallError;
     use std::fs;
     use std::os::unix::fs::symlink;
 
     const HEAD: &str = "[library]\nname = 'acme/site'\n[library.elements]\ntoken = 'acme/t'\n";
 
     fn content(files: &[(&str, &str)], mode: &str) -> Result<Content, String> {
+        content_with(files, mode, Names::OfOrganization).map_err(|error| error.message)
+    }
+
+    fn content_with(files: &[(&str, &str)], mode: &str, names: Names) -> Result<Content, CallError> {
         let home = tempfile::tempdir().unwrap();
         let root = home.path().canonicalize().unwrap();
         let mut manifest = HEAD.to_owned();
@@ -120,8 +177,8 @@ mod tests {
         }
         fs::write(root.join("bursar.toml"), manifest).unwrap();
         let workspace = Workspace::at(&root).unwrap();
-        workspace.content(workspace.library().unwrap()).map_err(|stop| match stop {
-            Stop::Failed(error) => error.message,
+        workspace.content(workspace.library().unwrap(), names).map_err(|stop| match stop {
+            Stop::Failed(error) => error,
             other => panic!("{other:?}"),
         })
     }
@@ -134,6 +191,21 @@ mod tests {
         assert_eq!(
             content.files.iter().map(|file| file.path.to_string()).collect::<Vec<_>>(),
             ["out/a", "out/b"]
+        );
+    }
+
+    #[test]
+    fn where_elements_must_be_listed_no_other_joins() {
+        assert!(content_with(&[("a", "%token%")], "0600", Names::Listed).is_ok());
+        let said = content_with(&[("a", "%token%\n %acme/root%")], "0600", Names::Listed);
+        let error = said.map(|_| ()).unwrap_err();
+        assert_eq!(
+            error.message,
+            "a: line 2, column 2: acme/root is not under [library.elements], which was trusted"
+        );
+        assert_eq!(
+            error.hint.unwrap(),
+            "add \"acme/root\" = \"acme/root\" under [library.elements], then: bursar workspace trust"
         );
     }
 

@@ -3,23 +3,23 @@
 
 use super::Workspace;
 use super::edit::with_packages;
+use super::git::tracked;
+use super::library::Names;
 use super::lock::{self, LOCK, Lock};
 use super::manifest::{MANIFEST, Manifest, complete};
-use super::packages::{Ask, Fetched, Place, gate_all, select};
+use super::packages::{Ask, Chosen, Fetched, Place, gate_all, select, twice};
 use super::plan::State;
 use super::update::{Comparison, Update};
 use super::versions::caret;
-use super::wanted::{Origin, WantedFile, render};
+use super::wanted::{Origin, WantedFile};
 use crate::args::package::{Allowed, Wish};
 use crate::session::Session;
-use crate::stop::{Stop, told};
-use crate::values::library_values;
-use bursar_proto::call::EnvironmentShow;
+use crate::stop::Stop;
 use bursar_proto::client::Client;
 use bursar_proto::error::{CallError, ErrorName};
 use bursar_proto::library::{Digest, FilePath, WorkspaceFile};
 use bursar_proto::name::{Qualified, Reference};
-use bursar_proto::reply::Resolved;
+use bursar_proto::reply::{self, Resolved};
 use bursar_proto::semver::{Version, VersionReq};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -60,15 +60,18 @@ pub(crate) struct Status {
     pub(crate) packages: Vec<PackageStatus>,
     /// Files that nothing wants any more.
     pub(crate) leftovers: Vec<FileStatus>,
+    /// Files with values that git would track.
+    pub(crate) tracked: Vec<FilePath>,
     pub(crate) current: bool,
 }
 
-/// How a package stands.
+/// How a package stands, or the workspace's own library.
 #[derive(Serialize)]
 pub(crate) struct PackageStatus {
     pub(crate) package: Qualified,
-    pub(crate) version: Version,
-    pub(crate) digest: Digest,
+    /// None where it is the workspace's own library; it was built here then.
+    pub(crate) version: Option<Version>,
+    pub(crate) digest: Option<Digest>,
     /// What it is built for.
     pub(crate) environment: Option<Qualified>,
     /// The highest version that meets the requirement.
@@ -96,14 +99,16 @@ pub(crate) fn sync(
     let lock = workspace.lock()?;
     let mut client = session.connect()?;
     let known = workspace.require_trust(&mut client)?;
-    let (fetched, place) = fetch(session, &mut client, &workspace, environment, &lock, update)?;
+    let place = Place::ask(&mut client, environment, &workspace)?;
+    let mut ask = Ask { session, client: &mut client };
+    let fetched = fetch(&mut ask, &workspace, &place, &known, &lock, update)?;
     gate_all(&fetched)?;
-    let wanted = Ask { session, client: &mut client }.render(&fetched)?;
-    let pins = fetched.iter().map(|one| one.chosen.pin()).collect();
+    let wanted = ask.render(&fetched)?;
+    let pins = pins(&fetched);
     let own = workspace.new_lock(&pins)?.into_iter().collect();
     let environment = &place.home.environment;
     let update = Update { session, workspace: &workspace, known: &known, environment, own, allowed };
-    synced(&mut client, &update, &wanted, of_packages, &fetched)
+    synced(&mut client, &update, &wanted, |_| true, &fetched)
 }
 
 /// Adds packages to `bursar.toml`, pins them, and builds them.
@@ -124,6 +129,9 @@ pub(crate) fn add(
     let home = workspace.manifest.organization.as_ref();
     let names: Vec<Reference> = wishes.iter().map(|wish| complete(wish.package.clone(), home)).collect();
     let packages = ask.packages(&names)?;
+    if let Some(twice) = twice(&packages) {
+        return Err(Stop::usage(format!("{twice} is given twice")).hint("say it once, with one requirement"));
+    }
     let mut added = Vec::with_capacity(wishes.len());
     for (wish, package) in wishes.into_iter().zip(&packages) {
         let requirement = wish.requirement.or_else(|| caret(package)).ok_or_else(|| {
@@ -139,7 +147,7 @@ pub(crate) fn add(
 
     let text = with_packages(&workspace.text, home, &added)?;
     Manifest::read(&text)?;
-    lock.extend(fetched.iter().map(|one| one.chosen.pin()));
+    lock.extend(pins(&fetched));
     let edited = (text != workspace.text).then_some((MANIFEST, text));
     let own = workspace.new_lock(&lock)?.into_iter().chain(edited).collect();
     let environment = &place.home.environment;
@@ -156,29 +164,34 @@ pub(crate) fn status(session: &Session, environment: Option<Reference>) -> Resul
     let lock = workspace.lock()?;
     let mut client = session.connect()?;
     let known = workspace.require_trust(&mut client)?;
-    let (fetched, place) = fetch(session, &mut client, &workspace, environment, &lock, false)?;
-    let wanted = Ask { session, client: &mut client }.render(&fetched)?;
-    let comparison = Comparison::glimpse(&workspace, &wanted, &known, of_packages)?;
-    let pins = fetched.iter().map(|one| one.chosen.pin()).collect();
+    let place = Place::ask(&mut client, environment, &workspace)?;
+    let mut ask = Ask { session, client: &mut client };
+    let fetched = fetch(&mut ask, &workspace, &place, &known, &lock, false)?;
+    let wanted = ask.render(&fetched)?;
+    let comparison = Comparison::glimpse(&workspace, &wanted, &known, |_| true)?;
+    comparison.sweep(&workspace);
+    let pins = pins(&fetched);
     let plan = &comparison.plan;
-    let current =
-        plan.is_current() && fetched.iter().all(Fetched::is_good) && workspace.new_lock(&pins)?.is_none();
+    let tracked = tracked(&workspace.root, comparison.with_values())?;
+    let current = plan.is_current()
+        && tracked.is_empty()
+        && fetched.iter().all(Fetched::is_good)
+        && workspace.new_lock(&pins)?.is_none();
     let stands = |(path, state): (&FilePath, &State)| FileStatus { path: path.clone(), state: *state };
     let packages = fetched
         .into_iter()
-        .map(|Fetched { chosen, content, resolution }| PackageStatus {
-            package: chosen.package,
-            version: chosen.version,
-            digest: chosen.digest,
-            environment: resolution.environment,
-            latest: chosen.latest,
-            elements: resolution.elements,
-            files: content
-                .files
-                .iter()
-                .filter_map(|file| plan.states.get_key_value(&file.path))
-                .map(stands)
-                .collect(),
+        .map(|one| {
+            let Origin { package, version } = one.origin();
+            let files = one.files.iter().filter_map(|file| plan.states.get_key_value(&file.path));
+            PackageStatus {
+                package,
+                version,
+                digest: one.chosen().map(|chosen| chosen.digest),
+                latest: one.chosen().and_then(|chosen| chosen.latest.clone()),
+                files: files.map(stands).collect(),
+                environment: one.resolution.environment,
+                elements: one.resolution.elements,
+            }
         })
         .collect();
     Ok(Status {
@@ -186,6 +199,7 @@ pub(crate) fn status(session: &Session, environment: Option<Reference>) -> Resul
         environment: place.home.environment,
         packages,
         leftovers: plan.leftovers.iter().map(stands).collect(),
+        tracked,
         current,
     })
 }
@@ -209,26 +223,18 @@ pub(crate) fn build(
     let workspace = Workspace::hold(session)?;
     let library = workspace.library()?;
     let environment = workspace.environment(environment)?;
-    let content = workspace.content(library)?;
+    let content = workspace.content(library, Names::Listed)?;
     let mut client = session.connect()?;
     let known = workspace.require_trust(&mut client)?;
-    let place = client.call(&EnvironmentShow { environment })?.environment;
-    let organization = library.name.organization.as_ref().unwrap_or(&place.organization);
-    let values =
-        library_values(session, &mut client, &content.elements, Some(organization), &place.clone().into())?;
-    let origin = Origin { package: library.name.clone().within(organization), version: None };
-    let mut faults = Vec::new();
-    let wanted = render(&origin, &content.files, Some(&values), &mut faults);
-    told(&faults)?;
-    let update = Update {
-        session,
-        workspace: &workspace,
-        known: &known,
-        environment: &place,
-        own: Vec::new(),
-        allowed,
-    };
-    synced(&mut client, &update, &wanted, |file| !of_packages(file), &[])
+    let place = Place::ask(&mut client, environment, &workspace)?;
+    let mut ask = Ask { session, client: &mut client };
+    let fetched = [ask.library(library, content, &place)?];
+    gate_all(&fetched)?;
+    let wanted = ask.render(&fetched)?;
+    let environment = &place.home.environment;
+    let update =
+        Update { session, workspace: &workspace, known: &known, environment, own: Vec::new(), allowed };
+    synced(&mut client, &update, &wanted, |file| !of_packages(file), &fetched)
 }
 
 /// Whether a file came from a package; the others came from a build of the workspace's library.
@@ -236,19 +242,25 @@ fn of_packages(file: &WorkspaceFile) -> bool {
     file.version.is_some()
 }
 
-/// All packages of a workspace, at their versions.
-fn fetch<'w>(
-    session: &Session,
-    client: &mut Client,
-    workspace: &'w Workspace,
-    environment: Reference,
+/// All packages of a workspace, at their versions, and what was built of its own library.
+fn fetch(
+    ask: &mut Ask<'_>,
+    workspace: &Workspace,
+    place: &Place<'_>,
+    known: &reply::Workspace,
     lock: &Lock,
     update: bool,
-) -> Result<(Vec<Fetched>, Place<'w>), Stop> {
-    let place = Place::ask(client, environment, workspace)?;
-    let mut ask = Ask { session, client };
+) -> Result<Vec<Fetched>, Stop> {
     let chosen = ask.chosen(workspace, lock, update)?;
-    Ok((ask.fetch(chosen, &place)?, place))
+    let mut fetched = ask.fetch(chosen, place)?;
+    if let Some((library, content)) = workspace.built(known)? {
+        fetched.push(ask.library(library, content, place)?);
+    }
+    Ok(fetched)
+}
+
+fn pins(fetched: &[Fetched]) -> Lock {
+    fetched.iter().filter_map(Fetched::chosen).map(Chosen::pin).collect()
 }
 
 impl Workspace {
@@ -274,15 +286,15 @@ fn synced(
         let Origin { package, version } = origins.get(path)?;
         Some(Written { path: path.clone(), package: package.clone(), version: version.clone() })
     });
-    let used = |one: &Fetched| Used {
-        package: one.chosen.package.clone(),
-        version: one.chosen.version.clone(),
-        digest: one.chosen.digest,
+    let used = |one: &Chosen| Used {
+        package: one.package.clone(),
+        version: one.version.clone(),
+        digest: one.digest,
     };
     Ok(Synced {
         workspace: update.workspace.path()?,
         environment: update.environment.clone(),
-        packages: fetched.iter().map(used).collect(),
+        packages: fetched.iter().filter_map(Fetched::chosen).map(used).collect(),
         written: written.collect(),
         removed: done.removed,
         kept: done.kept,

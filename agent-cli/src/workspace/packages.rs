@@ -1,19 +1,23 @@
 //! From names of packages to rendered files: which versions, their content, their elements, their values. All of it over
 //! one connection, and nothing is written here.
 
+use super::library::Content;
 use super::lock::{Lock, Pin};
+use super::manifest::Library;
 use super::versions::{choose, highest, latest};
 use super::wanted::{Origin, WantedFile, check_paths, marks, render};
 use super::{Workspace, environment_in};
 use crate::progress::call_all;
 use crate::session::Session;
 use crate::stop::{Stop, told};
-use crate::values::{Failures, Values, gate};
-use bursar_proto::call::{EnvironmentShow, Method, PackageFetch, PackageGet, PackageResolve, PackageShow};
+use crate::values::{Failures, Values, gate, in_parts, library_values};
+use bursar_proto::call::{
+    EnvironmentShow, LibraryResolve, Method, PackageFetch, PackageGet, PackageResolve, PackageShow,
+};
 use bursar_proto::client::Client;
 use bursar_proto::error::{CallError, ErrorName};
 use bursar_proto::kind::ElementState;
-use bursar_proto::library::Digest;
+use bursar_proto::library::{Digest, Elements, PackageFile};
 use bursar_proto::name::{OrganizationName, Qualified, Reference};
 use bursar_proto::reply::{Environment, Package, PackageContent, Resolution};
 use bursar_proto::semver::{Version, VersionReq};
@@ -39,14 +43,37 @@ impl Chosen {
     }
 }
 
-/// A package whose content is here and whose elements were looked at.
+/// What files are made of.
+pub(super) enum Source {
+    Package(Chosen),
+    /// The workspace's own library, by its name.
+    Library(Qualified),
+}
+
+/// A package, or the workspace's library, whose content is here and whose elements were looked at.
 pub(super) struct Fetched {
-    pub(super) chosen: Chosen,
-    pub(super) content: PackageContent,
+    pub(super) source: Source,
+    pub(super) elements: Elements,
+    pub(super) files: Vec<PackageFile>,
     pub(super) resolution: Resolution,
 }
 
 impl Fetched {
+    /// The version that was chosen; a library has none.
+    pub(super) fn chosen(&self) -> Option<&Chosen> {
+        match &self.source {
+            Source::Package(chosen) => Some(chosen),
+            Source::Library(_) => None,
+        }
+    }
+
+    pub(super) fn origin(&self) -> Origin {
+        match &self.source {
+            Source::Package(chosen) => chosen.origin(),
+            Source::Library(name) => Origin { package: name.clone(), version: None },
+        }
+    }
+
     pub(super) fn is_good(&self) -> bool {
         self.resolution.elements.iter().all(|one| one.state == ElementState::Good)
     }
@@ -66,15 +93,7 @@ impl Ask<'_> {
     ) -> Result<Vec<Package>, Stop> {
         let calls: Vec<_> =
             names.into_iter().map(|name| PackageShow { package: name.clone(), version: None }).collect();
-        let packages = self.all("looking at packages", &calls)?;
-        let mut seen = BTreeSet::new();
-        match packages.iter().find(|one| !seen.insert(&one.package)) {
-            None => Ok(packages),
-            Some(twice) => {
-                let message = format!("{} is named twice, with and without its organization", twice.package);
-                Err(Stop::usage(message).hint("leave one of the two out of bursar.toml"))
-            }
-        }
+        self.all("looking at packages", &calls)
     }
 
     /// The packages of a workspace, at the versions that it gets; `update` leaves the pins out.
@@ -88,6 +107,10 @@ impl Ask<'_> {
         update: bool,
     ) -> Result<Vec<Chosen>, Stop> {
         let packages = self.packages(workspace.manifest.packages.keys())?;
+        if let Some(twice) = twice(&packages) {
+            let message = format!("{twice} is named twice, with and without its organization");
+            return Err(Stop::usage(message).hint("leave one of the two out of bursar.toml"));
+        }
         let requirements: Vec<&VersionReq> = workspace.manifest.packages.values().collect();
         select(&packages, &requirements, lock, update)
     }
@@ -116,24 +139,60 @@ impl Ask<'_> {
         check_paths(files, &[])?;
         let resolves: Vec<_> = chosen.iter().map(|one| place.resolve(one)).collect();
         let resolutions = self.all("resolving", &resolves)?;
-        let fetched = chosen.into_iter().zip(contents).zip(resolutions);
-        Ok(fetched.map(|((chosen, content), resolution)| Fetched { chosen, content, resolution }).collect())
+        let all = chosen.into_iter().zip(contents).zip(resolutions);
+        let fetched = all.map(|((chosen, PackageContent { elements, files, .. }), resolution)| Fetched {
+            source: Source::Package(chosen),
+            elements,
+            files,
+            resolution,
+        });
+        Ok(fetched.collect())
     }
 
-    /// The files of packages with their values; of packages whose elements cannot all be used, without them.
+    /// The workspace's library, and how its elements stand in the workspace's environment.
+    pub(super) fn library(
+        &mut self,
+        library: &Library,
+        content: Content,
+        place: &Place<'_>,
+    ) -> Result<Fetched, Stop> {
+        let Environment { environment, stage, .. } = &place.home;
+        let name = library.name.clone();
+        let organization = name.organization.as_ref().unwrap_or(&environment.organization).clone();
+        let calls: Vec<_> = in_parts(&content.elements)
+            .map(|elements| LibraryResolve {
+                organization: Some(organization.clone()),
+                elements,
+                environment: Some(environment.clone().into()),
+                stage: None,
+            })
+            .collect();
+        let parts = self.all("resolving", &calls)?;
+        let elements = parts.into_iter().flat_map(|part| part.elements).collect();
+        Ok(Fetched {
+            source: Source::Library(name.within(&organization)),
+            elements: content.elements,
+            files: content.files,
+            resolution: Resolution { environment: Some(environment.clone()), stage: *stage, elements },
+        })
+    }
+
+    /// The files of packages with their values; where elements of one cannot all be used, without them.
     ///
     /// # Errors
     /// All faults of all templates; or values that are not to be had after all.
     pub(super) fn render(&mut self, fetched: &[Fetched]) -> Result<Vec<WantedFile>, Stop> {
         let mut faults = Vec::new();
         let mut gets = Vec::new();
+        let mut own = Vec::new();
         for (at, one) in fetched.iter().enumerate().filter(|(_, one)| one.is_good()) {
-            match used(one) {
-                Ok(elements) => {
+            match (used(one), &one.source) {
+                (Ok(elements), Source::Package(chosen)) => {
                     let environment = one.environment()?;
-                    gets.extend(elements.into_iter().map(|element| (at, one.get(environment, element))));
+                    gets.extend(elements.into_keys().map(|element| (at, chosen.get(environment, element))));
                 }
-                Err(all) => faults.extend(all),
+                (Ok(elements), Source::Library(name)) => own.push((at, elements, name)),
+                (Err(all), _) => faults.extend(all),
             }
         }
         told(&faults)?;
@@ -147,10 +206,16 @@ impl Ask<'_> {
             }
         }
         failures.end()?;
+        for (at, elements, name) in own {
+            let environment = fetched[at].environment()?.clone().into();
+            let organization = Some(&name.organization);
+            let pulled = library_values(self.session, self.client, &elements, organization, &environment)?;
+            values.insert(at, pulled);
+        }
         let mut wanted = Vec::new();
         for (at, one) in fetched.iter().enumerate() {
             let values = one.is_good().then(|| values.remove(&at).unwrap_or_default());
-            wanted.extend(render(&one.chosen.origin(), &one.content.files, values.as_ref(), &mut faults));
+            wanted.extend(render(&one.origin(), &one.files, values.as_ref(), &mut faults));
         }
         told(&faults)?;
         Ok(wanted)
@@ -161,6 +226,12 @@ impl Ask<'_> {
         let replies = call_all(self.session, self.client, what, calls)?;
         Ok(replies.into_iter().collect::<Result<_, _>>()?)
     }
+}
+
+/// The first package that is there twice.
+pub(super) fn twice(packages: &[Package]) -> Option<&Qualified> {
+    let mut seen = BTreeSet::new();
+    packages.iter().map(|one| &one.package).find(|name| !seen.insert(*name))
 }
 
 /// Which versions a workspace gets of packages; `update` leaves the pins out.
@@ -189,8 +260,8 @@ pub(super) fn select(
 /// All that cannot be used, of all packages, as one error.
 pub(super) fn gate_all(fetched: &[Fetched]) -> Result<(), Stop> {
     gate(fetched.iter().flat_map(|one| {
-        let package = &one.chosen.package;
-        one.resolution.elements.iter().map(move |resolved| (Some(package), resolved))
+        let package = one.chosen().map(|chosen| &chosen.package);
+        one.resolution.elements.iter().map(move |resolved| (package, resolved))
     }))
 }
 
@@ -229,14 +300,16 @@ impl Fetched {
     fn environment(&self) -> Result<&Qualified, Stop> {
         self.resolution.environment.as_ref().ok_or_else(|| {
             let stage = self.resolution.stage;
-            Stop::local(format!("{} was resolved for no environment of stage {stage}", self.chosen.origin()))
+            Stop::local(format!("{} was resolved for no environment of stage {stage}", self.origin()))
         })
     }
+}
 
+impl Chosen {
     fn get(&self, environment: &Qualified, element: Reference) -> PackageGet {
         PackageGet {
-            package: self.chosen.package.clone().into(),
-            version: self.chosen.version.clone(),
+            package: self.package.clone().into(),
+            version: self.version.clone(),
             environment: environment.clone().into(),
             element,
             min_validity: None,
@@ -244,15 +317,18 @@ impl Fetched {
     }
 }
 
-/// The elements of a package that its templates name, each once.
-fn used(fetched: &Fetched) -> Result<BTreeSet<Reference>, Vec<String>> {
-    let marks = marks(&fetched.chosen.origin(), &fetched.content.files)?;
+/// The elements that templates name, each once.
+fn used(fetched: &Fetched) -> Result<Elements, Vec<String>> {
+    let marks = marks(&fetched.origin(), &fetched.files)?;
     let named = marks.into_iter().filter_map(|mark| match mark.subject {
         Subject::Element(name) => Some(name),
         // rendering tells that there is none
         Subject::Secret(_) => None,
     });
-    Ok(named.filter(|name| fetched.content.elements.contains_key(name)).collect())
+    Ok(named
+        .filter_map(|name| fetched.elements.get_key_value(&name))
+        .map(|(name, one)| (name.clone(), one.clone()))
+        .collect())
 }
 
 #[cfg(test)]
@@ -298,12 +374,14 @@ mod tests {
         });
         let resolution =
             serde_json::json!({ "environment": "acme/staging", "stage": "staging", "elements": [] });
+        let PackageContent { elements, files, .. } = serde_json::from_value(content).unwrap();
         let fetched = Fetched {
-            chosen: chosen("acme/x"),
-            content: serde_json::from_value(content).unwrap(),
+            source: Source::Package(chosen("acme/x")),
+            elements,
+            files,
             resolution: serde_json::from_value(resolution).unwrap(),
         };
-        let names: Vec<String> = used(&fetched).unwrap().iter().map(ToString::to_string).collect();
+        let names: Vec<String> = used(&fetched).unwrap().keys().map(ToString::to_string).collect();
         assert_eq!(names, ["a"]);
     }
 }

@@ -3,6 +3,7 @@
 
 use super::document::line_of;
 use crate::stop::Stop;
+use bursar_proto::error::{CallError, ErrorName};
 use bursar_proto::library::{Digest, FilePath};
 use bursar_proto::template::RENDERED_MAX;
 use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, flock, fstat, open, openat, statat};
@@ -12,6 +13,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
+use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
 /// How a directory is opened.
@@ -24,6 +26,12 @@ const FILE: OFlags = OFlags::RDONLY
     .union(OFlags::NONBLOCK)
     .union(OFlags::NOCTTY)
     .union(OFlags::CLOEXEC);
+
+/// How long another bursar is waited for: pulling all values of a large workspace takes less.
+const HOLD_MAX: Duration = Duration::from_mins(1);
+
+/// How often it is looked whether the other one is done.
+const HOLD_STEP: Duration = Duration::from_millis(50);
 
 /// The bits of a mode that are compared.
 pub(super) const MODE_BITS: u32 = 0o777;
@@ -52,14 +60,38 @@ impl Tree {
 
     /// Keeps others from writing here, as far as they ask for the same, until this is dropped; `waits` hears that somebody
     /// has to be waited for.
-    pub(super) fn hold(&self, waits: impl FnOnce()) -> Result<(), Stop> {
-        let refused = |error: Errno| Stop::unreadable(Path::new("."), &error.into());
-        match flock(&self.root, FlockOperation::NonBlockingLockExclusive) {
-            Err(Errno::WOULDBLOCK) => {}
-            held => return held.map_err(refused),
+    ///
+    /// # Errors
+    /// Somebody had it for all of [`HOLD_MAX`]; `path` is what the root is called then.
+    pub(super) fn hold(&self, path: &Path, waits: impl FnOnce()) -> Result<(), Stop> {
+        self.hold_within(path, HOLD_MAX, waits)
+    }
+
+    fn hold_within(&self, path: &Path, most: Duration, waits: impl FnOnce()) -> Result<(), Stop> {
+        if self.try_hold()? {
+            return Ok(());
         }
         waits();
-        rustix::io::retry_on_intr(|| flock(&self.root, FlockOperation::LockExclusive)).map_err(refused)
+        let until = Instant::now() + most;
+        while Instant::now() < until {
+            std::thread::sleep(HOLD_STEP.min(most));
+            if self.try_hold()? {
+                return Ok(());
+            }
+        }
+        let (path, most) = (path.display(), most.as_secs());
+        let message = format!("another bursar has held {path} for over {most} seconds");
+        Err(Stop::from(CallError::new(ErrorName::Conflict, message))
+            .hint("wait for it, or find it and end it (pgrep -a bursar), then try again"))
+    }
+
+    /// The same, without waiting; false where somebody else holds it.
+    pub(super) fn try_hold(&self) -> Result<bool, Stop> {
+        match flock(&self.root, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(true),
+            Err(Errno::WOULDBLOCK) => Ok(false),
+            Err(error) => Err(Stop::unreadable(Path::new("."), &error.into())),
+        }
     }
 
     /// Reads a text; `None` where there is no such file.
@@ -222,12 +254,25 @@ mod tests {
     }
 
     #[test]
+    fn nobody_waits_for_ever() {
+        let home = tempfile::tempdir().unwrap();
+        let first = tree(&home);
+        assert!(first.try_hold().unwrap());
+        assert!(!tree(&home).try_hold().unwrap());
+        let refused = tree(&home).hold_within(home.path(), Duration::from_millis(20), || {});
+        let Err(Stop::Failed(error)) = refused else { panic!("it is held twice") };
+        assert_eq!(error.name.exit_code(), 10);
+        assert!(error.message.contains(&home.path().display().to_string()), "{}", error.message);
+        assert_eq!(HOLD_MAX.as_secs(), 60);
+    }
+
+    #[test]
     fn who_comes_second_waits_for_the_first() {
         let home = tempfile::tempdir().unwrap();
         let first = tree(&home);
-        first.hold(|| panic!("nobody holds it")).unwrap();
+        first.hold(home.path(), || panic!("nobody holds it")).unwrap();
         let mut first = Some(first);
-        tree(&home).hold(|| drop(first.take())).unwrap();
+        tree(&home).hold(home.path(), || drop(first.take())).unwrap();
         assert!(first.is_none());
     }
 

@@ -1,13 +1,13 @@
 //! Brings files to what they should be: compare, ask git, write, and tell the agent, in an order in which no file with
 //! a value is ever unknown to it.
 
-use super::Workspace;
 use super::drafts::{Drafts, Interrupt, NewFile, sweep};
 use super::git::refuse_tracked;
 use super::manifest::MANIFEST;
 use super::plan::Plan;
 use super::tree::{Found, sha256};
 use super::wanted::{WantedFile, check_paths};
+use super::{Workspace, changed};
 use crate::args::package::Allowed;
 use crate::session::Session;
 use crate::stop::Stop;
@@ -46,6 +46,7 @@ impl<'a> Comparison<'a> {
         known: &'a reply::Workspace,
         is_ours: impl Fn(&WorkspaceFile) -> bool,
     ) -> Result<Self, Stop> {
+        refuse_turned(workspace, wanted, known.files.iter().filter(|file| is_ours(file)))?;
         Self::of(wanted, known, is_ours, |path| workspace.tree.found(path))
     }
 
@@ -91,9 +92,23 @@ impl<'a> Comparison<'a> {
         Ok(Self { wanted, others: standing, recorded, found, plan })
     }
 
+    /// The files that have values in them or will have some: those that are wanted, and those that others wrote.
+    pub(super) fn with_values(&self) -> impl Iterator<Item = &FilePath> {
+        let wanted = self.wanted.iter().filter(|file| file.has_values).map(|file| &file.path);
+        wanted.chain(self.others.iter().filter(|file| !file.secrets.is_empty()).map(|file| &file.path))
+    }
+
     /// The files that were looked at.
     fn paths(&self) -> impl Iterator<Item = &FilePath> {
         self.wanted.iter().map(|file| &file.path).chain(self.recorded.keys().copied())
+    }
+
+    /// Removes the drafts that a killed process left, where nobody else writes just now.
+    pub(super) fn sweep(&self, workspace: &Workspace) {
+        // the drafts of who writes are theirs; where nobody can be asked, none is touched
+        if workspace.tree.try_hold().is_ok_and(|held| held) {
+            sweep(&workspace.tree, self.paths().map(FilePath::as_str));
+        }
     }
 
     /// Makes sure that nothing of anybody else is written over.
@@ -117,7 +132,8 @@ impl<'a> Comparison<'a> {
             .hint("move it away, or write over it: --force"))
     }
 
-    /// Makes sure that files are still the ones that were compared, right before they are replaced.
+    /// Makes sure that files are still the ones that were compared, and that our own are those that were read, right before
+    /// they are replaced.
     ///
     /// # Errors
     /// Somebody wrote to one meanwhile.
@@ -128,12 +144,10 @@ impl<'a> Comparison<'a> {
     ) -> Result<(), Stop> {
         for path in paths {
             if workspace.tree.found(path)?.as_ref() != self.found.get(path) {
-                let message = format!("{path} was changed by somebody else just now");
-                return Err(Stop::from(CallError::new(ErrorName::Conflict, message))
-                    .hint("look at it, then try again"));
+                return Err(changed(path.as_str()));
             }
         }
-        Ok(())
+        workspace.still_holds()
     }
 
     /// What the agent should know once all is written.
@@ -163,6 +177,38 @@ impl<'a> Comparison<'a> {
         }
         between.into_values().collect()
     }
+}
+
+/// Makes sure that no file of ours lies where a directory is needed now, and no directory with one where a file is.
+///
+/// # Errors
+/// There is one; it is for a person to remove.
+fn refuse_turned<'f>(
+    workspace: &Workspace,
+    wanted: &[WantedFile],
+    ours: impl Iterator<Item = &'f WorkspaceFile>,
+) -> Result<(), Stop> {
+    for old in ours.map(|file| &file.path) {
+        if wanted.iter().any(|file| file.path == *old) {
+            continue;
+        }
+        let clash = wanted.iter().find(|file| file.path.clashes_with(old));
+        let Some(WantedFile { path: new, origin, .. }) = clash else { continue };
+        // what is there no more is in nobody's way; neither is what cannot be looked at there
+        if !matches!(workspace.tree.found(old), Ok(Some(_))) {
+            continue;
+        }
+        let (message, hint) = if old.as_str().len() < new.as_str().len() {
+            let message =
+                format!("{old} was written by bursar as a file, and {origin} needs a directory there");
+            (message, format!("remove it, then sync again: rm {old}"))
+        } else {
+            let message = format!("{old} was written by bursar, and {origin} needs {new} as a file");
+            (message, format!("remove the directory, then sync again: rm -r {new}"))
+        };
+        return Err(Stop::from(CallError::new(ErrorName::Conflict, message)).hint(hint));
+    }
+    Ok(())
 }
 
 fn sorted(files: impl Iterator<Item = WorkspaceFile>) -> Vec<WorkspaceFile> {
@@ -204,8 +250,7 @@ impl Update<'_> {
         };
         let removals: Vec<&FilePath> = plan.removals(force).collect();
         if !allow_tracked {
-            let with_values = writes.iter().filter(|file| file.has_values);
-            refuse_tracked(&self.workspace.root, with_values.map(|file| &file.path))?;
+            refuse_tracked(&self.workspace.root, comparison.with_values())?;
         }
         if !force {
             comparison.refuse_edited()?;

@@ -102,6 +102,9 @@ pub(super) fn render(
             .iter()
             .flat_map(|values| template.marks().filter_map(|mark| values.secret(&mark.subject)))
             .collect();
+        let none = Values::default();
+        // what names nothing needs no values
+        let values = values.or_else(|| template.marks().next().is_none().then_some(&none));
         let content = match values.map(|values| template.render(|mark| values.text(mark))) {
             None => None,
             Some(Ok(text)) => {
@@ -137,13 +140,16 @@ pub(super) fn check_paths<'a>(
     wanted: impl IntoIterator<Item = (&'a FilePath, &'a Origin)>,
     others: &[&WorkspaceFile],
 ) -> Result<(), Stop> {
+    let named = |origin: &Origin| {
+        let by_build = if origin.version.is_none() { " (bursar build)" } else { "" };
+        format!("{origin}{by_build}")
+    };
     let other = others.iter().map(|other| {
         let origin = Origin { package: other.package.clone(), version: other.version.clone() };
-        let by_build = if origin.version.is_none() { " (bursar build)" } else { "" };
-        (&other.path, format!("{origin}{by_build}"))
+        (&other.path, named(&origin))
     });
     let mut all: Vec<(&FilePath, String)> =
-        wanted.into_iter().map(|(path, origin)| (path, origin.to_string())).chain(other).collect();
+        wanted.into_iter().map(|(path, origin)| (path, named(origin))).chain(other).collect();
     let count = all.len();
     if count > WORKSPACE_FILES_MAX {
         let message =

@@ -13,7 +13,7 @@ use bursar_proto::name::Reference;
 use std::path::Path;
 
 pub(super) fn create(session: &Session, create: Create) -> Result<(), Stop> {
-    let secret = create.named.secret;
+    let secret = session.complete(create.named.secret)?;
     let (origin, call) = match (create.from_file, create.r#type) {
         (Some(file), _) => {
             let (origin, mut call) = from_file(session, &file, |json| SecretCreate::from_file(secret, json))?;
@@ -47,8 +47,9 @@ pub(super) fn create(session: &Session, create: Create) -> Result<(), Stop> {
 }
 
 pub(super) fn edit(session: &Session, edit: Edit) -> Result<(), Stop> {
+    let named = session.complete(edit.named.secret)?;
     let mut client = session.connect()?;
-    let present = client.call(&SecretShow { secret: edit.named.secret })?;
+    let present = client.call(&SecretShow { secret: named })?;
     let secret = Reference::from(present.name);
     let (origin, call) = match edit.from_file {
         Some(file) => from_file(session, &file, |json| edit_from_file(secret.clone(), json))?,

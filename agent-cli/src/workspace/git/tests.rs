@@ -94,8 +94,9 @@ fn inside_of_a_git_directory_nothing_is_written() {
     let said = refused(&home.path().join(".git"), &["x"]).unwrap_err();
     assert!(said.contains("is inside of a git directory"), "{said}");
     let bare = tempfile::tempdir().unwrap();
-    run(bare.path(), &["init", "-q", "--bare"]);
-    assert!(refused(bare.path(), &["x"]).unwrap_err().contains("is inside of a git directory"));
+    let made = Command::new("git").args(["init", "-q", "--bare"]).arg(bare.path()).status().unwrap();
+    assert!(made.success());
+    assert!(refused(bare.path(), &["x"]).unwrap_err().contains("cannot use bare repository"));
 }
 
 #[test]
@@ -138,4 +139,20 @@ fn without_git_a_repository_is_refused() {
     fs::write(home.path().join(".git"), "gitdir: /x").unwrap();
     let inner = home.path().join("inner");
     assert!(without_git(&inner).is_err());
+}
+
+#[test]
+fn who_takes_too_long_is_ended_and_who_does_not_is_heard() {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "exec cat /dev/zero"]).stdout(Stdio::null()).stderr(Stdio::piped());
+    let said = answer(&mut shell, Vec::new(), Duration::from_millis(50)).unwrap_err();
+    let Stop::Failed(error) = silent(&said) else { panic!("{said}") };
+    assert!(error.message.ends_with("git took over 30 seconds, and was ended"), "{}", error.message);
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "cat; echo no >&2; exit 3"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let output = answer(&mut shell, b"yes".to_vec(), GIT_LIMIT).unwrap();
+    assert_eq!(
+        (output.status.code(), &output.stdout[..], &output.stderr[..]),
+        (Some(3), &b"yes"[..], &b"no\n"[..])
+    );
 }

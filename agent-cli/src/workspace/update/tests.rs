@@ -141,6 +141,26 @@ fn what_is_no_plain_file_is_refused_by_who_writes_and_edited_for_who_looks() {
 }
 
 #[test]
+fn what_changes_between_look_and_rename_is_refused() {
+    let home = Home::new();
+    home.put("a", "old");
+    let known = known(vec![record("a", Some("1.0.0"), &["old"], "acme/s")]);
+    let wanted = wanted(&[("a", "new")]);
+    let comparison = Comparison::new(&home.workspace, &wanted, &known, |_| true).unwrap();
+    let holds = || match comparison.still_holds(&home.workspace, wanted.iter().map(|file| &file.path)) {
+        Ok(()) => String::new(),
+        Err(Stop::Failed(error)) => error.message,
+        Err(other) => panic!("{other:?}"),
+    };
+    assert_eq!(holds(), "");
+    home.put("a", "mine");
+    assert_eq!(holds(), "a was changed by somebody else just now");
+    home.put("a", "old");
+    home.put(MANIFEST, "# mine");
+    assert_eq!(holds(), "bursar.toml was changed by somebody else just now");
+}
+
+#[test]
 fn a_record_fits_a_request() {
     let of = |count: usize| WorkspaceRecord {
         workspace: "/w".to_owned(),
