@@ -169,7 +169,7 @@ fn the_one_development_slot_serves_the_environment_of_its_secret_alone() {
     says(
         &unresolved(&home, "dev-2"),
         "acme/e, development: acme/api-development is bound to acme/development, not to acme/dev-2",
-        "acme/dev-2",
+        "bursar secret list --organization acme",
     );
     bound(&home, "acme/other", "dev-2", "v");
     hold(&home, "other");
