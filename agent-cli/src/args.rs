@@ -98,7 +98,7 @@ pub(crate) enum Command {
     #[command(after_help = "Example:\n  bursar status --json")]
     Status(package::Status),
     /// Show a package: versions, who published them when, elements and files
-    #[command(after_help = "Example:\n  bursar info acme/site")]
+    #[command(after_help = "Examples:\n  bursar info acme/site\n  bursar info acme/site@1.2.0")]
     Info(package::Shown),
     /// Publish this workspace's library as a new version
     #[command(after_help = "Examples:\n  bursar publish --dry-run\n  bursar publish")]

@@ -399,3 +399,23 @@ fn nothing_of_it_lies_in_clear_on_the_disk() {
     }
     assert!(seen >= 3, "{seen}");
 }
+
+#[test]
+fn one_version_is_shown_whole_and_the_others_are_listed() {
+    let (home, _daemon) = with_api();
+    for version in ["1.0.0", "1.1.0"] {
+        published(&home, version);
+    }
+    let whole = |params: Value| {
+        let shown = home.ok("package.show", params);
+        let versions = shown["versions"].as_array().unwrap().clone();
+        versions.iter().map(|one| one["files"].is_array() && one["elements"].is_object()).collect::<Vec<_>>()
+    };
+    assert_eq!(whole(json!({ "package": "acme/site" })), [true, false]);
+    assert_eq!(whole(json!({ "package": "acme/site", "version": "1.0.0" })), [false, true]);
+    let absent = json!({ "package": "acme/site", "version": "2.0.0" });
+    assert_eq!(home.refused("package.show", absent), "not_found");
+    let told = home.cli(&["info", "acme/site@1.0.0"]).ok().out;
+    assert!(told.contains("in 1.0.0") && told.contains(".npmrc"), "{told}");
+    assert_eq!(home.cli(&["info", "acme/site@^1"]).code, 2);
+}

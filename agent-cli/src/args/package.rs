@@ -1,7 +1,7 @@
 //! Flags of what packages and libraries need: `add`, `sync`, `status`, `info`, `publish`, `build`.
 
 use bursar_proto::name::Reference;
-use bursar_proto::semver::VersionReq;
+use bursar_proto::semver::{Version, VersionReq};
 use std::str::FromStr;
 
 // Where to build. It stands first in each command.
@@ -53,8 +53,9 @@ pub(crate) struct Status {
 
 #[derive(clap::Args)]
 pub(crate) struct Shown {
-    /// The package: NAME or ORGANIZATION/NAME
-    pub(crate) package: Reference,
+    /// The package: NAME or ORGANIZATION/NAME; after @ the version whose elements and files are shown, the highest if not said
+    #[arg(value_name = "PACKAGE[@VERSION]")]
+    pub(crate) package: At<Version>,
 }
 
 #[derive(clap::Args)]
@@ -72,25 +73,38 @@ pub(crate) struct Build {
     pub(crate) allowed: Allowed,
 }
 
-/// A package and, after `@`, the versions that are wanted.
+/// A package and what may stand after `@`.
 #[derive(Clone)]
-pub(crate) struct Wish {
+pub(crate) struct At<T> {
     pub(crate) package: Reference,
-    pub(crate) requirement: Option<VersionReq>,
+    pub(crate) at: Option<T>,
 }
 
-impl FromStr for Wish {
+/// A package and the versions of it that are wanted.
+pub(crate) type Wish = At<VersionReq>;
+
+/// What may stand after `@`, in words.
+pub(crate) trait AfterAt: FromStr {
+    const WORDS: &'static str;
+}
+
+impl AfterAt for VersionReq {
+    const WORDS: &'static str = "after @ stands a version requirement such as 1.2, ^1.2, >=1.0 or *";
+}
+
+impl AfterAt for Version {
+    const WORDS: &'static str = "after @ stands a version such as 1.2.0";
+}
+
+impl<T: AfterAt> FromStr for At<T> {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        let (package, requirement) = match text.split_once('@') {
+        let (package, at) = match text.split_once('@') {
             None => (text, None),
-            Some((package, requirement)) => (package, Some(requirement)),
+            Some((package, at)) => (package, Some(at)),
         };
         let package = package.parse().map_err(|error: bursar_proto::name::NameError| error.to_string())?;
-        let requirement = requirement.map(str::parse).transpose();
-        let requirement =
-            requirement.map_err(|_| "after @ stands a version requirement such as 1.2, ^1.2, >=1.0 or *")?;
-        Ok(Self { package, requirement })
+        Ok(Self { package, at: at.map(str::parse).transpose().map_err(|_| T::WORDS)? })
     }
 }
 
@@ -108,7 +122,7 @@ mod tests {
         ] {
             let wish: Wish = text.parse().unwrap();
             assert_eq!(wish.package.to_string(), package);
-            assert_eq!(wish.requirement.map(|one| one.to_string()).as_deref(), requirement);
+            assert_eq!(wish.at.map(|one| one.to_string()).as_deref(), requirement);
         }
         for text in ["", "@1", "a/b/c", "a@", "a@one", "a@1@2"] {
             assert!(text.parse::<Wish>().is_err(), "{text}");

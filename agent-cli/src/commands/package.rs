@@ -1,6 +1,6 @@
 //! `add`, `sync`, `status`, `info`: what a workspace uses.
 
-use crate::args::package::{Add, Shown, Status, Sync};
+use crate::args::package::{Add, At, Shown, Status, Sync};
 use crate::output::Printer;
 use crate::output::text::{cell, printable, table};
 use crate::session::Session;
@@ -97,7 +97,8 @@ fn describe_package(printer: &Printer, package: &PackageStatus) -> String {
 }
 
 pub(crate) fn info(session: &Session, shown: Shown) -> Result<(), Stop> {
-    let package = session.ask(&PackageShow { package: session.complete(shown.package)?, version: None })?;
+    let At { package, at } = shown.package;
+    let package = session.ask(&PackageShow { package: session.complete(package)?, version: at })?;
     session.printer.reply(&package, |printer| describe_versions(printer, &package))
 }
 
@@ -109,10 +110,9 @@ fn describe_versions(printer: &Printer, package: &Package) -> String {
         .map(|one| [one.version.to_string(), cell(one.published_at), one.published_by.clone()])
         .collect();
     text += &table(printer, ["VERSION", "PUBLISHED", "BY"], &rows);
-    // a package without a version is not there
-    if let Some(highest) = package.versions.first() {
-        let _ = writeln!(text, "\n{}", printer.bold(&format!("in {}", highest.version)));
-        text += &describe_content(printer, highest);
+    if let Some(whole) = package.versions.iter().find(|one| one.files.is_some()) {
+        let _ = writeln!(text, "\n{}", printer.bold(&format!("in {}", whole.version)));
+        text += &describe_content(printer, whole);
     }
     text
 }

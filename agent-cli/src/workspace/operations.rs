@@ -134,7 +134,7 @@ pub(crate) fn add(
     }
     let mut added = Vec::with_capacity(wishes.len());
     for (wish, package) in wishes.into_iter().zip(&packages) {
-        let requirement = wish.requirement.or_else(|| caret(package)).ok_or_else(|| {
+        let requirement = wish.at.or_else(|| caret(package)).ok_or_else(|| {
             CallError::new(ErrorName::NotFound, format!("{} has no version", package.package))
         })?;
         added.push((package.package.clone(), requirement));
