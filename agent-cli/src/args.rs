@@ -97,8 +97,10 @@ pub(crate) enum Command {
     /// Show how this workspace stands: versions, elements, files; exit code 1 if anything is not current
     #[command(after_help = "Example:\n  bursar status --json")]
     Status(package::Status),
-    /// Show a package: versions, who published them when, elements and files
-    #[command(after_help = "Examples:\n  bursar info acme/site\n  bursar info acme/site@1.2.0")]
+    /// Show a package: versions, who published them when, elements and files; or list all packages
+    #[command(
+        after_help = "Examples:\n  bursar info\n  bursar info acme/site\n  bursar info acme/site@1.2.0"
+    )]
     Info(package::Shown),
     /// Publish this workspace's library as a new version
     #[command(after_help = "Examples:\n  bursar publish --dry-run\n  bursar publish")]

@@ -304,3 +304,21 @@ fn an_add_keeps_the_line_ends_and_names_each_package_once() {
     assert_eq!(after.matches('\n').count(), after.matches("\r\n").count(), "{after:?}");
     shop.run(&["status"]).ok();
 }
+
+#[test]
+fn a_lock_that_is_gone_is_told_and_written_anew() {
+    let (home, _daemon) = vault_with(&["1.0.0"]);
+    let shop = shop(&home, "shop", "1");
+    shop.run(&["sync"]).ok();
+    let lock = shop.read("bursar.lock");
+    fs::remove_file(shop.path("bursar.lock")).unwrap();
+    let status = shop.run(&["status"]);
+    assert_eq!(status.code, 1);
+    assert!(status.out.contains("bursar.lock does not pin what is used here: bursar sync"), "{}", status.out);
+    assert_eq!(shop.run(&["status", "--json"]).json()["pinned"], false);
+    shop.run(&["sync"]).ok();
+    assert_eq!(shop.read("bursar.lock"), lock);
+    assert_eq!(shop.run(&["status", "--json"]).ok().json()["pinned"], true);
+    let listed = shop.run(&["info", "--json"]).ok().json();
+    assert_eq!((&listed[0]["package"], &listed[0]["latest"]), (&json!("acme/site"), &json!("1.0.0")));
+}

@@ -53,9 +53,10 @@ pub(crate) struct Status {
 
 #[derive(clap::Args)]
 pub(crate) struct Shown {
-    /// The package: NAME or ORGANIZATION/NAME; after @ the version whose elements and files are shown, the highest if not said
+    /// The package: NAME or ORGANIZATION/NAME; after @ the version whose elements and files are shown, the highest if not said.
+    /// Without a package all are listed
     #[arg(value_name = "PACKAGE[@VERSION]")]
-    pub(crate) package: At<Version>,
+    pub(crate) package: Option<At<Version>>,
 }
 
 #[derive(clap::Args)]

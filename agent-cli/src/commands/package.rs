@@ -6,9 +6,9 @@ use crate::output::text::{cell, printable, table};
 use crate::session::Session;
 use crate::stop::Stop;
 use crate::workspace::operations::{self, PackageStatus, Synced};
-use bursar_proto::call::PackageShow;
+use bursar_proto::call::{PackageList, PackageShow};
 use bursar_proto::library::Definition;
-use bursar_proto::reply::{Package, PackageFileListed, PackageVersion};
+use bursar_proto::reply::{Package, PackageFileListed, PackageListed, PackageVersion};
 use std::fmt::Write as _;
 
 pub(crate) fn sync(session: &Session, sync: Sync) -> Result<(), Stop> {
@@ -66,6 +66,9 @@ pub(crate) fn status(session: &Session, status: Status) -> Result<(), Stop> {
         for path in &status.tracked {
             let _ = writeln!(text, "git would track {path}, which has values in it: add it to .gitignore");
         }
+        if !status.pinned {
+            text.push_str("bursar.lock does not pin what is used here: bursar sync\n");
+        }
         text + if status.current { "everything is current\n" } else { "not everything is current\n" }
     })?;
     if status.current { Ok(()) } else { Err(Stop::NotCurrent) }
@@ -73,7 +76,7 @@ pub(crate) fn status(session: &Session, status: Status) -> Result<(), Stop> {
 
 fn describe_package(printer: &Printer, package: &PackageStatus) -> String {
     let newer = package.latest.as_ref().filter(|latest| package.version.as_ref() != Some(*latest));
-    let newer = newer.map(|latest| format!(", {latest} is there")).unwrap_or_default();
+    let newer = newer.map(|latest| format!(", {latest} is there: bursar sync --update")).unwrap_or_default();
     let place = package.environment.as_ref().map(|place| format!(" for {place}")).unwrap_or_default();
     let version = package.version.as_ref().map_or_else(|| "(bursar build)".to_owned(), ToString::to_string);
     let head = format!("{} {version}{place}{newer}", package.package);
@@ -97,7 +100,21 @@ fn describe_package(printer: &Printer, package: &PackageStatus) -> String {
 }
 
 pub(crate) fn info(session: &Session, shown: Shown) -> Result<(), Stop> {
-    let At { package, at } = shown.package;
+    let Some(At { package, at }) = shown.package else {
+        let all = session.ask(&PackageList { organization: None })?;
+        return session.printer.reply(&all, |printer| {
+            let row = |one: &PackageListed| {
+                [
+                    one.package.to_string(),
+                    one.latest.to_string(),
+                    one.versions.to_string(),
+                    cell(Some(one.published_at)),
+                ]
+            };
+            let rows: Vec<_> = all.iter().map(row).collect();
+            table(printer, ["PACKAGE", "LATEST", "VERSIONS", "PUBLISHED"], &rows)
+        });
+    };
     let package = session.ask(&PackageShow { package: session.complete(package)?, version: at })?;
     session.printer.reply(&package, |printer| describe_versions(printer, &package))
 }
@@ -189,7 +206,10 @@ mod tests {
             };
             describe_package(&Printer::new(false, true), &package)
         };
-        assert_eq!(shown(Some("1.3.0")), "acme/site 1.2.0 for acme/staging, 1.3.0 is there\n");
+        assert_eq!(
+            shown(Some("1.3.0")),
+            "acme/site 1.2.0 for acme/staging, 1.3.0 is there: bursar sync --update\n"
+        );
         assert_eq!(shown(Some("1.2.0")), "acme/site 1.2.0 for acme/staging\n");
         assert_eq!(shown(None), "acme/site 1.2.0 for acme/staging\n");
     }

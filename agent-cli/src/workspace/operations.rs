@@ -62,6 +62,8 @@ pub(crate) struct Status {
     pub(crate) leftovers: Vec<FileStatus>,
     /// Files with values that git would track.
     pub(crate) tracked: Vec<FilePath>,
+    /// Whether `bursar.lock` pins what is used.
+    pub(crate) pinned: bool,
     pub(crate) current: bool,
 }
 
@@ -173,10 +175,9 @@ pub(crate) fn status(session: &Session, environment: Option<Reference>) -> Resul
     let pins = pins(&fetched);
     let plan = &comparison.plan;
     let tracked = tracked(&workspace.root, comparison.with_values())?;
-    let current = plan.is_current()
-        && tracked.is_empty()
-        && fetched.iter().all(Fetched::is_good)
-        && workspace.new_lock(&pins)?.is_none();
+    let pinned = workspace.new_lock(&pins)?.is_none();
+    let good = fetched.iter().all(Fetched::is_good);
+    let current = plan.is_current() && tracked.is_empty() && good && pinned;
     let stands = |(path, state): (&FilePath, &State)| FileStatus { path: path.clone(), state: *state };
     let packages = fetched
         .into_iter()
@@ -200,6 +201,7 @@ pub(crate) fn status(session: &Session, environment: Option<Reference>) -> Resul
         packages,
         leftovers: plan.leftovers.iter().map(stands).collect(),
         tracked,
+        pinned,
         current,
     })
 }

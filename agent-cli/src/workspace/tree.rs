@@ -203,7 +203,7 @@ pub(super) fn obstacle(directory: impl AsFd, name: &str, path: &str, error: Errn
 }
 
 pub(super) fn no_plain_file(path: &str) -> Stop {
-    Stop::usage(format!("{path} is no plain file"))
+    Stop::usage(format!("{path} is no plain file")).hint("move it away, then try again")
 }
 
 fn unreadable(path: &str, error: &io::Error) -> Stop {

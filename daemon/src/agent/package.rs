@@ -190,8 +190,7 @@ fn only_environment(
 
 /// The error for a package that is not there.
 fn no_package(name: &Qualified) -> CallError {
-    CallError::new(ErrorName::NotFound, format!("no package {name}"))
-        .hint("publish it from its library's workspace: bursar publish")
+    CallError::new(ErrorName::NotFound, format!("no package {name}")).hint("see which there are: bursar info")
 }
 
 fn shown_elements(package: &Package) -> Elements {
