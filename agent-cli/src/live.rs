@@ -210,7 +210,7 @@ impl Scope {
 ///
 /// # Errors
 /// In the words that the agent has for packages: there is none, or there are several.
-fn only_of_stage(
+pub(crate) fn only_of_stage(
     organization: &OrganizationName,
     stage: Stage,
     all: Vec<Environment>,

@@ -1,6 +1,6 @@
 //! What a workspace built of its own library is kept up like what packages bring; a status judges all of it.
 
-use bursar_tests::library::{acme_with_api, file, publish};
+use bursar_tests::library::{acme_with_api, bound, file, organization, publish};
 use bursar_tests::{Daemon, Home, Workspace, open_vault};
 use serde_json::json;
 use std::fs;
@@ -77,6 +77,50 @@ fn a_sync_keeps_up_what_was_built_and_nothing_that_was_not() {
     assert_eq!(shop.run(&["sync", "--json"]).ok().json()["removed"], json!(["b"]));
     shop.run(&["status"]).ok();
     assert_eq!(shop.files(), ["bursar.lock", "bursar.toml", "one", "t"]);
+}
+
+#[test]
+fn a_built_file_that_is_gone_is_not_forgotten_by_an_add() {
+    let (home, _daemon) = acme();
+    publish(&home, "acme/site", "1.0.0", json!({ "TOKEN": "acme/api" }), json!([file("one", "%TOKEN%")]));
+    let library = "[library]\nname = 'own'\n[library.elements]\nGOOD = 'api'\nNEXT = 'nobody'\n";
+    let entry = "[[library.files]]\ntemplate = 't'\npath = 'a'\n";
+    let head = "organization = 'acme'\nenvironment = 'staging'\n";
+    let shop =
+        Workspace::with(&home, "shop", &format!("{head}{library}{entry}").replace("NEXT = 'nobody'\n", ""));
+    shop.write("t", "is %GOOD%");
+    shop.run(&["build"]).ok();
+    // an element that no built file names is a matter of the next build
+    shop.write("bursar.toml", format!("{head}{library}{entry}"));
+    shop.run(&["workspace", "trust"]).ok();
+    fs::remove_file(shop.path("a")).unwrap();
+    shop.run(&["add", "-p", "acme/site"]).ok();
+    let status = shop.run(&["status"]);
+    assert!(status.code == 1 && status.out.contains("file a: missing"), "{status:?}");
+    shop.run(&["sync"]).ok();
+    assert_eq!(shop.read("a"), "is value-of-staging");
+    // a template that is half edited keeps nobody from seeing the packages
+    shop.write("t", "is %GOOD");
+    let status = shop.run(&["status"]);
+    assert!(status.code == 1 && status.out.contains("file one: current"), "{status:?}");
+    assert!(status.out.contains("the library: t: line 1, column 4: this mark is not closed"), "{status:?}");
+}
+
+#[test]
+fn a_library_of_another_organization_is_built_for_its_environment() {
+    let (home, _daemon) = acme();
+    organization(&home, "beta");
+    bound(&home, "beta/s", "beta/staging", "value-of-beta");
+    home.ok("element.set", json!({ "element": "beta/e", "staging": "beta/s" }));
+    let library = "[library]\nname = 'beta/tools'\n[library.elements]\nE = 'e'\n";
+    let entry = "[[library.files]]\ntemplate = 't'\npath = 'a'\n";
+    let head = "organization = 'acme'\nenvironment = 'staging'\n[environments]\nbeta = 'staging'\n";
+    let shop = Workspace::with(&home, "shop", &format!("{head}{library}{entry}"));
+    shop.write("t", "is %E%");
+    shop.run(&["check"]).ok();
+    shop.run(&["build"]).ok();
+    assert_eq!(shop.read("a"), "is value-of-beta");
+    shop.run(&["status"]).ok();
 }
 
 #[test]

@@ -328,6 +328,25 @@ fn a_key_is_found_in_the_form_in_which_it_was_put_in() {
     params["credentials"]["private_key"] = json!(known().pkcs1);
     home.create(params);
     leaks(&home, &known().pkcs1, "acme/jwt", 1);
+    leaks(&home, &format!("a: 1\nkey: '{}'\n", known().pkcs1.trim_end()), "acme/jwt", 2);
+    leaks(&home, &format!("{{\"key\": \"{}\"}}", known().pkcs1.replace('\n', "\\n")), "acme/jwt", 1);
+}
+
+#[test]
+fn what_stands_beside_a_secret_is_none() {
+    let (home, _daemon) = with_api();
+    bound(&home, "acme/words", "staging", "staging password");
+    let account = format!(
+        "{{\n  \"type\": \"service_account_of_someone\",\n  \"private_key\": {}\n}}",
+        json!(known().pkcs8)
+    );
+    home.create(json!({ "secret": "acme/gcp", "type": "key-value", "credentials": { "entries": { "json": account } } }));
+    let harmless = "the password\n  \"type\": \"service_account_of_someone\",\n";
+    home.ok("package.publish", site("1.0.0", json!({}), json!([file("a", harmless)])));
+    let basic = STANDARD.encode("ann:staging password");
+    let refused =
+        home.call("package.publish", site("1.0.1", json!({}), json!([file("a", &format!("_auth={basic}"))])));
+    assert!(refused.unwrap_err().message.contains("acme/words"));
 }
 
 #[test]

@@ -66,6 +66,9 @@ pub(crate) fn status(session: &Session, status: Status) -> Result<(), Stop> {
         for path in &status.tracked {
             let _ = writeln!(text, "git would track {path}, which has values in it: add it to .gitignore");
         }
+        for fault in &status.faults {
+            let _ = writeln!(text, "the library: {}", printable(fault));
+        }
         if !status.pinned {
             text.push_str("bursar.lock does not pin what is used here: bursar sync\n");
         }

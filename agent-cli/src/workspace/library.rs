@@ -25,6 +25,16 @@ pub(crate) struct Content {
     pub(crate) files: Vec<PackageFile>,
 }
 
+/// The elements that a template names; one with faults was refused before.
+fn names(template: &str) -> Vec<Reference> {
+    let marks = Template::parse(template).map(|read| read.marks().cloned().collect::<Vec<_>>());
+    let named = marks.unwrap_or_default().into_iter().filter_map(|mark| match mark.subject {
+        Subject::Element(name) => Some(name),
+        Subject::Secret(_) => None,
+    });
+    named.collect()
+}
+
 impl Workspace {
     /// What the workspace publishes.
     ///
@@ -49,7 +59,12 @@ impl Workspace {
         if files.is_empty() {
             return Ok(None);
         }
-        Ok(Some((library, self.content_of(library, files, Names::Listed)?)))
+        let mut content = self.content_of(library, files, Names::Listed)?;
+        // what only another file needs is a matter of the next build
+        let named: BTreeSet<Reference> =
+            content.files.iter().flat_map(|file| names(&file.template)).collect();
+        content.elements.retain(|name, _| named.contains(name));
+        Ok(Some((library, content)))
     }
 
     /// Reads the library's templates.

@@ -62,6 +62,8 @@ pub(crate) struct Status {
     pub(crate) leftovers: Vec<FileStatus>,
     /// Files with values that git would track.
     pub(crate) tracked: Vec<FilePath>,
+    /// What keeps the workspace's own library from being looked at.
+    pub(crate) faults: Vec<String>,
     /// Whether `bursar.lock` pins what is used.
     pub(crate) pinned: bool,
     pub(crate) current: bool,
@@ -168,16 +170,28 @@ pub(crate) fn status(session: &Session, environment: Option<Reference>) -> Resul
     let known = workspace.require_trust(&mut client)?;
     let place = Place::ask(&mut client, environment, &workspace)?;
     let mut ask = Ask { session, client: &mut client };
-    let fetched = fetch(&mut ask, &workspace, &place, &known, &lock, false)?;
+    let chosen = ask.chosen(&workspace, &lock, false)?;
+    let mut fetched = ask.fetch(chosen, &place)?;
+    // the packages are told about also where a template of our own is half edited
+    let faults = match workspace.built(&known) {
+        Ok(None) => Vec::new(),
+        Ok(Some((library, content))) => {
+            fetched.push(ask.library(library, content, &place)?);
+            Vec::new()
+        }
+        Err(Stop::Failed(error)) => error.message.lines().map(str::to_owned).collect(),
+        Err(stop) => return Err(stop),
+    };
     let wanted = ask.render(&fetched)?;
-    let comparison = Comparison::glimpse(&workspace, &wanted, &known, |_| true)?;
+    let comparison =
+        Comparison::glimpse(&workspace, &wanted, &known, |file| faults.is_empty() || of_packages(file))?;
     comparison.sweep(&workspace);
     let pins = pins(&fetched);
     let plan = &comparison.plan;
     let tracked = tracked(&workspace.root, comparison.with_values())?;
     let pinned = workspace.new_lock(&pins)?.is_none();
     let good = fetched.iter().all(Fetched::is_good);
-    let current = plan.is_current() && tracked.is_empty() && good && pinned;
+    let current = plan.is_current() && tracked.is_empty() && good && pinned && faults.is_empty();
     let stands = |(path, state): (&FilePath, &State)| FileStatus { path: path.clone(), state: *state };
     let packages = fetched
         .into_iter()
@@ -201,6 +215,7 @@ pub(crate) fn status(session: &Session, environment: Option<Reference>) -> Resul
         packages,
         leftovers: plan.leftovers.iter().map(stands).collect(),
         tracked,
+        faults,
         pinned,
         current,
     })

@@ -7,12 +7,14 @@ use super::manifest::Library;
 use super::versions::{choose, highest, latest};
 use super::wanted::{Origin, WantedFile, check_paths, marks, render};
 use super::{Workspace, environment_in};
+use crate::live::only_of_stage;
 use crate::progress::call_all;
 use crate::session::Session;
 use crate::stop::{Stop, told};
 use crate::values::{Failures, Values, gate, in_parts, library_values};
 use bursar_proto::call::{
-    EnvironmentShow, LibraryResolve, Method, PackageFetch, PackageGet, PackageResolve, PackageShow,
+    EnvironmentList, EnvironmentShow, LibraryResolve, Method, PackageFetch, PackageGet, PackageResolve,
+    PackageShow,
 };
 use bursar_proto::client::Client;
 use bursar_proto::error::{CallError, ErrorName};
@@ -149,16 +151,23 @@ impl Ask<'_> {
         Ok(fetched.collect())
     }
 
-    /// The workspace's library, and how its elements stand in the workspace's environment.
+    /// The workspace's library, and how its elements stand in the environment of its organization.
     pub(super) fn library(
         &mut self,
         library: &Library,
         content: Content,
         place: &Place<'_>,
     ) -> Result<Fetched, Stop> {
-        let Environment { environment, stage, .. } = &place.home;
+        let Environment { environment: home, stage, .. } = &place.home;
         let name = library.name.clone();
-        let organization = name.organization.as_ref().unwrap_or(&environment.organization).clone();
+        let organization = name.organization.as_ref().unwrap_or(&home.organization).clone();
+        let said = environment_in(&organization, &home.clone().into(), place.others);
+        let environment = if let Some(environment) = said {
+            environment.within(&organization)
+        } else {
+            let all = self.client.call(&EnvironmentList { organization: Some(organization.clone()) })?;
+            only_of_stage(&organization, *stage, all)?
+        };
         let calls: Vec<_> = in_parts(&content.elements)
             .map(|elements| LibraryResolve {
                 organization: Some(organization.clone()),
@@ -173,7 +182,7 @@ impl Ask<'_> {
             source: Source::Library(name.within(&organization)),
             elements: content.elements,
             files: content.files,
-            resolution: Resolution { environment: Some(environment.clone()), stage: *stage, elements },
+            resolution: Resolution { environment: Some(environment), stage: *stage, elements },
         })
     }
 

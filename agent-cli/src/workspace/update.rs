@@ -29,6 +29,8 @@ pub(super) struct Comparison<'a> {
     wanted: &'a [WantedFile],
     /// What the agent knows of files that are not looked at.
     others: Vec<&'a WorkspaceFile>,
+    /// Those of them that are there.
+    standing: Vec<&'a WorkspaceFile>,
     /// What it knows of the others.
     recorded: BTreeMap<&'a FilePath, &'a WorkspaceFile>,
     found: BTreeMap<FilePath, Found>,
@@ -71,11 +73,11 @@ impl<'a> Comparison<'a> {
     ) -> Result<Self, Stop> {
         let (ours, others): (Vec<&WorkspaceFile>, Vec<_>) =
             known.files.iter().partition(|file| is_ours(file));
-        // what others wrote counts as long as it is there
+        // what others wrote is in the way as long as it is there
         let mut standing = Vec::with_capacity(others.len());
-        for other in others {
+        for other in &others {
             if look(&other.path)?.is_some() {
-                standing.push(other);
+                standing.push(*other);
             }
         }
         check_paths(wanted.iter().map(|file| (&file.path, &file.origin)), &standing)?;
@@ -89,13 +91,16 @@ impl<'a> Comparison<'a> {
         let targets = wanted.iter().map(|file| (file.path.clone(), file.target())).collect();
         let digests = recorded.iter().map(|(path, file)| ((*path).clone(), file.digests.clone())).collect();
         let plan = Plan::new(&targets, &digests, &found);
-        Ok(Self { wanted, others: standing, recorded, found, plan })
+        // they stay known where they are gone, too, unless their place is taken
+        let is_wanted = |path: &FilePath| wanted.iter().any(|file| file.path == *path);
+        let others = others.into_iter().filter(|other| !is_wanted(&other.path)).collect();
+        Ok(Self { wanted, others, standing, recorded, found, plan })
     }
 
     /// The files that have values in them or will have some: those that are wanted, and those that others wrote.
     pub(super) fn with_values(&self) -> impl Iterator<Item = &FilePath> {
         let wanted = self.wanted.iter().filter(|file| file.has_values).map(|file| &file.path);
-        wanted.chain(self.others.iter().filter(|file| !file.secrets.is_empty()).map(|file| &file.path))
+        wanted.chain(self.standing.iter().filter(|file| !file.secrets.is_empty()).map(|file| &file.path))
     }
 
     /// The files that were looked at.

@@ -4,8 +4,8 @@ use crate::agent::Agent;
 use crate::credentials::normal_form;
 use crate::vault::Unlocked;
 use crate::vault::store::Id;
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use bursar_proto::error::{CallError, ErrorName};
 use bursar_proto::fields::Fields;
 use bursar_proto::kind::{Filter, Shape};
@@ -105,21 +105,36 @@ impl Searched {
         if value.len() < VALUE_MIN {
             return None;
         }
-        let after_scheme = value.split_once(' ').map_or("", |(_, rest)| rest);
-        let is_pem = value.contains(KEY_BEGIN);
-        let lines =
-            value.lines().filter(|line| is_pem && line.len() >= LINE_MIN && !line.starts_with("-----"));
-        let plain = [value, after_scheme].into_iter().chain(lines).find_map(|text| self.find(text));
-        let encoded = || {
-            let filters = Filter::ALL.iter().map(|filter| filtered(value, &[*filter]));
-            let forms = filters.chain([Zeroizing::new(URL_SAFE_NO_PAD.encode(value))]);
-            forms.into_iter().find_map(|form| self.find(form.trim_matches(['"', '='])))
+        let plain = || {
+            [value, after_scheme(value)].into_iter().chain(key_lines(value)).find_map(|text| self.word(text))
         };
-        let key = || self.keys.iter().find(|key| key.is(value)).map(|key| key.place.clone());
-        plain.or_else(encoded).or_else(key)
+        let escaped = || {
+            let forms = Filter::ALL.iter().map(|filter| filtered(value, &[*filter]));
+            forms.into_iter().find_map(|form| self.word(form.trim_matches(['"', '='])))
+        };
+        let encoded = || {
+            let inner =
+                (0..3).flat_map(|before| [inner(&STANDARD, before, value), inner(&URL_SAFE, before, value)]);
+            inner.into_iter().find_map(|form| self.find(&form, |_, _| true))
+        };
+        plain().or_else(escaped).or_else(encoded).or_else(|| self.key(value))
     }
 
-    fn find(&self, text: &str) -> Option<(FilePath, usize)> {
+    /// The key that `value` is, in whatever form.
+    fn key(&self, value: &str) -> Option<(FilePath, usize)> {
+        if self.keys.is_empty() || !value.contains(KEY_BEGIN) {
+            return None;
+        }
+        let normal = normal_form(value)?;
+        self.keys.iter().find(|key| key.text.expose() == normal.expose()).map(|key| key.place.clone())
+    }
+
+    /// Where a text stands; a short one only where it is no part of a longer word.
+    fn word(&self, text: &str) -> Option<(FilePath, usize)> {
+        self.find(text, |within, at| text.len() >= LINE_MIN || stands_alone(within, at, text.len()))
+    }
+
+    fn find(&self, text: &str, counts: impl Fn(&str, usize) -> bool) -> Option<(FilePath, usize)> {
         let middle = text.len() / 2;
         let window = text.as_bytes().get((middle.checked_sub(VALUE_MIN / 2)?)..)?.first_chunk()?;
         if !self.windows.contains(window) {
@@ -127,13 +142,40 @@ impl Searched {
         }
         self.texts.iter().find_map(|(path, within)| {
             let found = memchr::memmem::find_iter(within.as_bytes(), text.as_bytes());
-            let at = found
-                .into_iter()
-                .find(|at| text.len() >= LINE_MIN || stands_alone(within, *at, text.len()))?;
+            let at = found.into_iter().find(|at| counts(within, *at))?;
             let before = within.as_bytes().get(..at).unwrap_or_default();
             Some((path.clone(), memchr::memchr_iter(b'\n', before).count() + 1))
         })
     }
+}
+
+/// Of a header's value what follows its scheme, RFC 9110 section 11.4; of other texts nothing.
+fn after_scheme(value: &str) -> &str {
+    let is_scheme =
+        |word: &str| ["basic", "bearer", "token"].iter().any(|known| word.eq_ignore_ascii_case(known));
+    value.split_once(' ').filter(|(word, _)| is_scheme(word)).map_or("", |(_, rest)| rest)
+}
+
+/// The lines of the private keys in a text, without those that frame them.
+fn key_lines(value: &str) -> impl Iterator<Item = &str> {
+    let mut in_key = false;
+    value.lines().map(str::trim).filter(move |line| {
+        if line.starts_with("-----") {
+            in_key = line.starts_with(KEY_BEGIN) && line.contains("PRIVATE KEY");
+            return false;
+        }
+        in_key && line.len() >= LINE_MIN
+    })
+}
+
+/// What is the same of a text in base64 whatever stands before it, `before` bytes modulo three, and after it.
+fn inner(engine: &impl Engine, before: usize, text: &str) -> Zeroizing<String> {
+    const BITS: usize = 6;
+    let mut longer = Zeroizing::new(vec![0; before]);
+    longer.extend_from_slice(text.as_bytes());
+    let encoded = Zeroizing::new(engine.encode(&*longer));
+    let own = (before * 8).div_ceil(BITS)..longer.len() * 8 / BITS;
+    Zeroizing::new(encoded.get(own).unwrap_or_default().to_owned())
 }
 
 /// Whether a short text is no mere part of a longer word.
@@ -149,22 +191,16 @@ struct Key {
     text: Sensitive,
 }
 
-impl Key {
-    /// Whether `value` is this key, in whatever form.
-    fn is(&self, value: &str) -> bool {
-        let same = |text: &str| text.trim() == self.text.expose().trim();
-        same(value) || value.contains(KEY_BEGIN) && normal_form(value).is_some_and(|key| same(key.expose()))
-    }
-}
-
 /// The private keys in a text: one has several forms, and only one of them is in the vault.
 fn keys(path: &FilePath, text: &str) -> Vec<Key> {
     let mut keys = Vec::new();
     let mut from = 0;
     while let Some(begin) = text[from..].find(KEY_BEGIN).map(|at| from + at) {
         let Some(end) = text[begin..].find(KEY_END).map(|at| begin + at + KEY_END.len()) else { break };
-        let end = text[end..].find('\n').map_or(text.len(), |at| end + at);
-        if let Some(key) = normal_form(&text[begin..end]) {
+        // quotes and commas may stand behind the dashes that close the last line
+        let Some(end) = text[end..].find("-----").map(|at| end + at + 5) else { break };
+        let block = Zeroizing::new(text[begin..end].replace("\\n", "\n"));
+        if let Some(key) = normal_form(&block) {
             let line = text[..begin].matches('\n').count() + 1;
             keys.push(Key { place: (path.clone(), line), text: key });
         }
