@@ -98,11 +98,14 @@ fn files_of_a_build_stay_as_they_are_for_packages() {
     let none = wanted(&[]);
     let comparison = Comparison::new(&home.workspace, &none, &known, |file| file.version.is_some()).unwrap();
     assert_eq!(comparison.plan.removals(false).map(FilePath::as_str).collect::<Vec<_>>(), ["old"]);
-    assert_eq!(paths(&comparison.end(false)), ["built"]);
+    assert_eq!(paths(&comparison.end(false)), ["built", "built-and-gone"]);
     let clash = wanted(&[("built", "y")]);
     assert!(Comparison::new(&home.workspace, &clash, &known, |file| file.version.is_some()).is_err());
     let free = wanted(&[("built-and-gone", "y")]);
-    assert!(Comparison::new(&home.workspace, &free, &known, |file| file.version.is_some()).is_ok());
+    let taken = Comparison::new(&home.workspace, &free, &known, |file| file.version.is_some()).unwrap();
+    let end = taken.end(false);
+    assert_eq!(paths(&end), ["built", "built-and-gone"]);
+    assert!(end[1].version.is_some(), "whose place is taken is no longer known");
 }
 
 #[test]
