@@ -4,6 +4,7 @@ use crate::file::{absolute, create_private_dir};
 use crate::output::text::printable;
 use crate::session::Session;
 use crate::stop::Stop;
+use crate::surroundings::CLIENT_SECRETS;
 use bursar_proto::PROTOCOL;
 use bursar_proto::call::Hello;
 use bursar_proto::client::Client;
@@ -141,7 +142,7 @@ fn log_path(session: &Session) -> Result<Log, Stop> {
 }
 
 fn spawn(session: &Session, log: File) -> Result<Child, Stop> {
-    let mut command = Command::new(program());
+    let mut command = without_client_secrets(Command::new(program()));
     // a socket that was said is said on; paths are absolute, for the daemon stands in no directory of ours
     if session.places.flag.is_some() || session.surroundings.sock.is_some() {
         command.arg("--socket").arg(absolute(&session.places.own())?);
@@ -155,6 +156,14 @@ fn spawn(session: &Session, log: File) -> Result<Child, Stop> {
             .hint(format!("install {DAEMON} beside bursar")),
         _ => cannot_run(&error),
     })
+}
+
+/// A daemon lives long, and its environment can be read: what is given to one command is not for it.
+fn without_client_secrets(mut command: Command) -> Command {
+    for name in CLIENT_SECRETS {
+        command.env_remove(name);
+    }
+    command
 }
 
 fn cannot_run(error: &io::Error) -> Stop {
@@ -187,6 +196,16 @@ fn tail(path: &Path, from: u64) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_daemon_inherits_no_client_secret() {
+        let command = without_client_secrets(Command::new(program()));
+        let taken: Vec<_> = command.get_envs().filter(|(_, value)| value.is_none()).collect();
+        assert_eq!(
+            taken,
+            CLIENT_SECRETS.map(|name| (name.as_ref(), None)).into_iter().rev().collect::<Vec<_>>()
+        );
+    }
 
     #[test]
     fn the_end_of_a_log_leaves_out_what_was_there_before() {

@@ -5,28 +5,37 @@
 
 pub(crate) mod agent;
 pub(crate) mod artifact;
+pub(crate) mod audit;
+pub(crate) mod client_secret;
 pub(crate) mod element;
 pub(crate) mod environment;
+pub(crate) mod expiring;
 pub(crate) mod fields;
 pub(crate) mod live;
 pub(crate) mod organization;
 pub(crate) mod package;
 pub(crate) mod secret;
+pub(crate) mod usage;
 pub(crate) mod vault;
 pub(crate) mod workspace;
 
+use crate::non_interactive::taken;
 use bursar_proto::kind::{SecretType, Stage, Status};
-use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use bursar_proto::sensitive::Sensitive;
+use clap::builder::{OsStringValueParser, PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{ArgMatches, FromArgMatches, Parser, Subcommand, ValueEnum};
 use std::fmt::Display;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::Arc;
 
 #[derive(Parser)]
 #[command(
     name = "bursar",
     version,
     about = "The agent for machine credentials: put one in once, get its fresh artifact ever after",
+    // `--client-secrets A B add …`: a command ends the list
+    subcommand_precedence_over_arg = true,
     after_help = "Examples:\n  bursar quickstart\n  bursar secret create npm --type token --token-file -\n  \
                   bursar get npm"
 )]
@@ -45,6 +54,21 @@ pub(crate) struct Global {
     /// Answer with one JSON document
     #[arg(long, global = true)]
     pub(crate) json: bool,
+    /// Ask nobody, and let client secrets alone decide; for `add`, `sync`, `status`, `publish` and `info`
+    #[arg(long, global = true)]
+    pub(crate) non_interactive: bool,
+    /// Client secrets for --non-interactive, with spaces between them. Other processes can read them there: better is a file,
+    /// or `BURSAR_CLIENT_SECRETS`, with semicolons
+    #[arg(long, global = true, num_args = 1.., value_name = "CLIENT_SECRET", value_parser = client_secret())]
+    pub(crate) client_secrets: Vec<Arc<Sensitive>>,
+    /// A file with client secrets for --non-interactive, one a line, - for standard input
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) client_secrets_file: Option<PathBuf>,
+}
+
+/// Takes a client secret as it is: what is wrong with one is told without it, and not by clap.
+fn client_secret() -> impl TypedValueParser<Value = Arc<Sensitive>> {
+    OsStringValueParser::new().map(|text| Arc::new(taken(text)))
 }
 
 #[derive(Subcommand)]
@@ -114,6 +138,23 @@ pub(crate) enum Command {
     /// Make, see and delete organizations
     #[command(after_help = "Example:\n  bursar organization create acme")]
     Organization(Deferred<organization::Organization>),
+    /// Issue, see, rotate and revoke client secrets: what automation has in a person's place
+    #[command(after_help = "Example:\n  bursar client-secret create --role viewer --description nightly")]
+    ClientSecret(Deferred<client_secret::ClientSecret>),
+    /// Show how often secrets and client secrets were used, day by day
+    #[command(after_help = "Examples:\n  bursar usage\n  bursar usage acme/npm --days 90\n  \
+                            bursar usage --unused 90d\n  bursar usage k3j9x2m4pq --events\n  \
+                            bursar usage --csv > usage.csv")]
+    Usage(Deferred<usage::Usage>),
+    /// List what ends soon, or has ended; exit code 1 if anything does
+    #[command(after_help = "Example:\n  bursar expiring --within 90d --organization acme")]
+    Expiring(expiring::Expiring),
+    /// Show the record of accesses, or prove it
+    #[command(
+        after_help = "Examples:\n  bursar audit --since 1h\n  bursar audit --secret acme/npm --follow\n  \
+                            bursar audit --client-secret k3j9x2m4pq --last 200\n  bursar audit verify"
+    )]
+    Audit(Deferred<Box<audit::Audit>>),
     /// Start, stop and see the agent
     #[command(after_help = "Example:\n  bursar agent status")]
     Agent(Deferred<agent::Agent>),

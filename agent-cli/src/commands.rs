@@ -2,10 +2,13 @@
 
 mod agent;
 mod artifact;
+mod audit;
 mod check;
+mod client_secret;
 mod element;
 mod environment;
 mod exec;
+mod expiring;
 mod library;
 mod organization;
 mod package;
@@ -13,6 +16,7 @@ mod quickstart;
 mod reference;
 mod render;
 mod secret;
+mod usage;
 mod vault;
 mod workspace;
 
@@ -40,6 +44,10 @@ pub(crate) fn run(session: &Session, command: Command) -> Result<(), Stop> {
         Command::Secret(noun) => secret::run(session, noun.0.verb),
         Command::Environment(noun) => environment::run(session, noun.0.verb),
         Command::Organization(noun) => organization::run(session, noun.0.verb),
+        Command::ClientSecret(noun) => client_secret::run(session, noun.0.verb),
+        Command::Usage(usage) => usage::run(session, usage.0),
+        Command::Expiring(expiring) => expiring::run(session, expiring),
+        Command::Audit(audit) => audit::run(session, *audit.0),
         Command::Agent(noun) => agent::run(session, &noun.0.verb),
         Command::Init(init) => vault::init(session, &init),
         Command::Unlock(key) => vault::unlock(session, &key),

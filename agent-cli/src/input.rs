@@ -32,7 +32,7 @@ impl Input {
         !self.stdin_taken.get() && io::stdin().is_terminal()
     }
 
-    #[cfg(test)]
+    /// Nobody to ask, and nothing to read from standard input.
     pub(crate) fn without_terminal() -> Self {
         Self { stdin_taken: Cell::new(true) }
     }

@@ -8,6 +8,7 @@
 //! | `args` | every command and flag, as clap definitions; completions and man pages come from them too |
 //! | `usage` | what clap refuses, in words that repeat no value |
 //! | `surroundings` | the one reader of environment variables |
+//! | `non_interactive` | client secrets in a person's place |
 //! | `session` | what a command has at hand: a connection, the printer, the keyboard |
 //! | `agent` | starting the daemon and waiting for it |
 //! | `input` | passphrases, files, prompts, confirmations |
@@ -34,6 +35,7 @@ mod file;
 mod harden;
 mod input;
 mod live;
+mod non_interactive;
 mod origin;
 mod output;
 mod progress;
@@ -47,40 +49,62 @@ mod workspace;
 
 use crate::args::artifact::Get;
 use crate::args::{Args, Command, Global};
+use crate::non_interactive::NonInteractive;
 use crate::output::Printer;
 use crate::session::Session;
 use crate::stop::Stop;
-use crate::surroundings::Surroundings;
+use crate::surroundings::{Surroundings, Unattended};
 use clap::Parser;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
 /// Runs the command that `arguments` say, the program's name first.
-pub fn run(arguments: &[OsString]) -> ExitCode {
+pub fn run(mut arguments: Vec<OsString>) -> ExitCode {
     harden::no_core();
-    if let Some(done) = exec::sweep(arguments) {
+    if let Some(done) = exec::sweep(&arguments) {
         return done;
     }
     let surroundings = Surroundings::read();
     // what follows is the command line of another program
-    let own = arguments.iter().take_while(|argument| *argument != "--");
-    let wants_json = own.into_iter().any(|argument| argument == "--json");
+    let mut own = arguments.iter().take_while(|argument| *argument != "--");
+    let wants_json = own.any(|argument| argument == "--json");
     let printer = Printer::new(wants_json, surroundings.no_color);
-    let args = match plain_get(arguments) {
+    let args = match plain_get(&arguments) {
         Some(args) => args,
-        None => match Args::try_parse_from(arguments) {
+        None => match Args::try_parse_from(&arguments) {
             Ok(args) => args,
-            Err(error) => return usage::refuse(&error, arguments, &printer),
+            Err(error) => return usage::refuse(&error, &arguments, &printer),
         },
     };
-    let session = Session::new(called_as(arguments), args.global, surroundings, printer);
-    match commands::run(&session, args.command) {
+    let mode = match mode(&mut arguments, &args, &printer) {
+        Ok(mode) => mode,
+        Err(stop) => return end(&printer, Err(stop)),
+    };
+    let session = Session::new(called_as(&arguments), args.global, surroundings, printer, mode);
+    end(&session.printer, commands::run(&session, args.command))
+}
+
+/// Begins non-interactive mode where the command line asks for it.
+fn mode(arguments: &mut [OsString], args: &Args, printer: &Printer) -> Result<Option<NonInteractive>, Stop> {
+    non_interactive::refuse_stray(arguments, args)?;
+    let called = || usage::called_in_full(arguments);
+    let unattended = || Unattended::read(non_interactive::variables());
+    let mode = NonInteractive::begin(args, called, unattended, printer)?;
+    if mode.is_some() {
+        non_interactive::wipe(arguments, args);
+    }
+    Ok(mode)
+}
+
+/// Says what failed, and answers the exit code.
+fn end(printer: &Printer, ended: Result<(), Stop>) -> ExitCode {
+    match ended {
         // whoever read our output has seen enough
         Ok(()) | Err(Stop::ReaderLeft) => ExitCode::SUCCESS,
         Err(Stop::NotCurrent) => ExitCode::FAILURE,
         Err(Stop::Ended(code)) => ExitCode::from(code),
         Err(Stop::Failed(error)) => {
-            session.printer.failure(&error);
+            printer.failure(&error);
             ExitCode::from(error.name.exit_code())
         }
     }
@@ -124,6 +148,18 @@ mod tests {
             ["bursar get", "bursar get --help", "bursar get a/b/c", "bursar get x --json", "bursar wait x"]
         {
             assert!(plain_get(&arguments(other)).is_none(), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_get_without_a_person_is_no_plain_one() {
+        for line in [
+            "bursar get x --non-interactive",
+            "bursar get --non-interactive x",
+            "bursar --non-interactive get x",
+            "bursar get --non-interactive",
+        ] {
+            assert!(plain_get(&arguments(line)).is_none(), "{line}");
         }
     }
 }

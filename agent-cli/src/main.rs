@@ -7,5 +7,5 @@ use zeroizing_alloc::ZeroAlloc;
 static ALLOCATOR: ZeroAlloc<System> = ZeroAlloc(System);
 
 fn main() -> std::process::ExitCode {
-    bursar::run(&std::env::args_os().collect::<Vec<_>>())
+    bursar::run(std::env::args_os().collect())
 }

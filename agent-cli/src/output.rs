@@ -1,5 +1,7 @@
 //! The one printer. Results go to stdout, everything else to stderr; nothing else in this crate writes there.
 
+pub(crate) mod bars;
+pub(crate) mod csv;
 pub(crate) mod shell;
 pub(crate) mod text;
 
@@ -67,6 +69,15 @@ impl Printer {
     /// Bold on a terminal that shows results.
     pub(crate) fn bold(&self, word: &str) -> String {
         self.bold_if(io::stdout().is_terminal(), word)
+    }
+
+    /// In a colour on a terminal that shows results.
+    pub(crate) fn tinted(&self, text: &str) -> String {
+        if io::stdout().is_terminal() && !self.no_color {
+            format!("\x1b[36m{text}\x1b[0m")
+        } else {
+            text.to_owned()
+        }
     }
 
     fn bold_if(&self, terminal: bool, word: &str) -> String {

@@ -2,6 +2,7 @@
 
 use crate::args::Global;
 use crate::input::Input;
+use crate::non_interactive::NonInteractive;
 use crate::output::Printer;
 use crate::stop::Stop;
 use crate::surroundings::Surroundings;
@@ -22,10 +23,17 @@ pub(crate) struct Session {
     pub(crate) input: Input,
     /// How this program was called.
     pub(crate) program: String,
+    non_interactive: Option<NonInteractive>,
 }
 
 impl Session {
-    pub(crate) fn new(program: String, global: Global, surroundings: Surroundings, printer: Printer) -> Self {
+    pub(crate) fn new(
+        program: String,
+        global: Global,
+        surroundings: Surroundings,
+        printer: Printer,
+        non_interactive: Option<NonInteractive>,
+    ) -> Self {
         let places = Places {
             flag: global.socket,
             sock: surroundings.sock.clone(),
@@ -33,12 +41,26 @@ impl Session {
             runtime_dir: surroundings.runtime_dir.clone(),
             uid: rustix::process::geteuid().as_raw(),
         };
-        Self { surroundings, places, printer, input: Input::default(), program }
+        let input = if non_interactive.is_some() { Input::without_terminal() } else { Input::default() };
+        Self { surroundings, places, printer, input, program, non_interactive }
     }
 
-    /// Connects to the daemon, which must run.
+    /// Whether nobody can be asked and client secrets alone decide.
+    pub(crate) fn is_non_interactive(&self) -> bool {
+        self.non_interactive.is_some()
+    }
+
+    /// Connects to the daemon, which must run. The one place where that is done: in non-interactive mode no connection
+    /// has the rights of the user who runs the command.
+    ///
+    /// # Errors
+    /// Nobody answers; or none of the client secrets counts.
     pub(crate) fn connect(&self) -> Result<Client, CallError> {
-        Client::connect(&self.places.candidates())
+        let mut client = Client::connect(&self.places.candidates())?;
+        if let Some(mode) = &self.non_interactive {
+            mode.authenticate(&mut client, &self.printer)?;
+        }
+        Ok(client)
     }
 
     /// Says that `BURSAR_SOCK` and `BURSAR_HOME` speak of two agents, before one is started or asked for.
@@ -90,3 +112,6 @@ fn same(one: &Path, other: &Path) -> bool {
     let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     absolute(one) == absolute(other)
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,7 +1,18 @@
 //! The environment variables that count, read once. No other file reads any.
 
+use crate::non_interactive::taken;
+use bursar_proto::sensitive::Sensitive;
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+
+/// The variable with client secrets, and the name by which it is often called: neither is for a program that we start.
+pub(crate) const CLIENT_SECRETS: [&str; 2] = ["BURSAR_CLIENT_SECRETS", "BURSAR_CLIENT_SECRET"];
+
+/// The value of a variable. Set but empty counts as not set, as the XDG rules and no-color.org say.
+fn read(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
+}
 
 /// What the environment says.
 #[derive(Debug, Default)]
@@ -24,8 +35,6 @@ pub(crate) struct Surroundings {
 
 impl Surroundings {
     pub(crate) fn read() -> Self {
-        // set but empty counts as not set, as the XDG rules and no-color.org say
-        let read = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
         Self {
             sock: read("BURSAR_SOCK"),
             home: read("BURSAR_HOME"),
@@ -55,6 +64,30 @@ impl Surroundings {
         let xdg = xdg.map(PathBuf::from).filter(|path| path.is_absolute());
         let base = xdg.or_else(|| self.user_home.as_ref().map(|home| Path::new(home).join(under_home)))?;
         Some(base.join("bursar"))
+    }
+}
+
+/// What the environment says where no person is: read in non-interactive mode alone.
+#[derive(Default)]
+pub(crate) struct Unattended {
+    /// `BURSAR_CLIENT_SECRETS`. Wiped on drop.
+    pub(crate) client_secrets: Option<Sensitive>,
+    /// Whether `BURSAR_CLIENT_SECRET` is set.
+    pub(crate) is_singular: bool,
+    /// What variables of a CI hold, by their names.
+    pub(crate) ci: BTreeMap<&'static str, String>,
+}
+
+impl Unattended {
+    /// Reads them, and those that `ci` names.
+    pub(crate) fn read(ci: impl Iterator<Item = &'static str>) -> Self {
+        let [plural, singular] = CLIENT_SECRETS;
+        let text = |name| Some((name, read(name)?.to_string_lossy().into_owned()));
+        Self {
+            client_secrets: read(plural).map(taken),
+            is_singular: read(singular).is_some(),
+            ci: ci.filter_map(text).collect(),
+        }
     }
 }
 

@@ -52,6 +52,11 @@ fn used(arguments: &[OsString]) -> clap::Command {
     command
 }
 
+/// The command of a command line, in full.
+pub(crate) fn called_in_full(arguments: &[OsString]) -> String {
+    called(&used(arguments)).to_owned()
+}
+
 /// A command in full.
 fn called(command: &clap::Command) -> &str {
     command.get_bin_name().unwrap_or("bursar")
@@ -68,10 +73,14 @@ fn in_words(error: &clap::Error, used: &clap::Command) -> CallError {
         ErrorKind::InvalidValue => {
             return CallError::new(ErrorName::Invalid, format!("{argument}: expected one of: {valid}"));
         }
-        ErrorKind::ValueValidation => match error.source() {
-            Some(reason) => format!("{argument}: {reason}"),
-            None => format!("{argument}: the value does not fit"),
-        },
+        ErrorKind::ValueValidation => {
+            let reason = error.source().map_or("the value does not fit".to_owned(), ToString::to_string);
+            // a reason may end with what to do
+            if let Some((reason, hint)) = reason.split_once("; hint: ") {
+                return CallError::new(ErrorName::Invalid, format!("{argument}: {reason}")).hint(hint);
+            }
+            format!("{argument}: {reason}")
+        }
         ErrorKind::MissingRequiredArgument => format!("missing: {argument}"),
         ErrorKind::ArgumentConflict => {
             let others = texts(error, ContextKind::PriorArg).join(", ");
@@ -127,6 +136,13 @@ fn unknown_argument(error: &clap::Error, argument: &str, used: &clap::Command) -
         }
         return with_hint(refused, error, used);
     };
+    // only what makes secrets has a field of that name
+    if flag == "client-secret"
+        && !used.get_arguments().any(|one| one.get_long() == Some("client-secret-file"))
+    {
+        return invalid(format!("no such flag: --{flag}"))
+            .hint("did you mean: --client-secrets, beside --non-interactive");
+    }
     if is_sensitive(flag) {
         return invalid(format!("--{flag}: a sensitive value is never taken from the command line"))
             .hint(format!("use --{flag}-file with a file, or with - for standard input"));
@@ -227,6 +243,28 @@ mod tests {
             assert_eq!(error.name.exit_code(), 2);
             let said = format!("{} {}", error.message, error.hint.unwrap_or_default());
             assert!(!said.contains("unter2"), "{line}: {said}");
+        }
+    }
+
+    #[test]
+    fn a_client_secret_in_place_of_its_id_is_refused_unseen() {
+        let whole = "bcs_k3j9x2m4pq_0123456789abcdefghjkmnpqrstvwxyz0123456789abcdefghjk_0123456";
+        for (command, argument) in [
+            ("client-secret show", "<ID>"),
+            ("client-secret revoke", "<ID>"),
+            ("client-secret rotate", "<ID>"),
+            ("usage", "[NAME|ID]"),
+            ("audit --client-secret", "--client-secret <ID>"),
+        ] {
+            let error = refused(&format!("bursar {command} {whole}"));
+            let told = "this is the value of a client secret, and only its id is asked for";
+            assert_eq!(error.message, format!("{argument}: {told}"), "{command}");
+            assert_eq!(error.hint.as_deref(), Some("its id is k3j9x2m4pq"), "{command}");
+        }
+        for command in ["client-secret", "client-secret list", "audit"] {
+            let error = refused(&format!("bursar {command} {whole}"));
+            let said = format!("{} {}", error.message, error.hint.unwrap_or_default());
+            assert!(!said.contains("0123456789"), "{command}: {said}");
         }
     }
 

@@ -14,9 +14,11 @@
 //! | `plan` | what has to happen so that they are; pure |
 //! | `update` | makes it happen |
 //! | `drafts` | writes, all or nothing |
+//! | `deleted` | files in which the value of a deleted secret lies |
 //! | `git` | whether git would track a file |
 //! | `tree` | what lies below the root; no symlink is followed |
 
+mod deleted;
 pub(crate) mod document;
 mod drafts;
 mod edit;
@@ -204,8 +206,16 @@ impl Workspace {
     /// [`ErrorName::Untrusted`] where nobody has, and where it changed since.
     pub(crate) fn require_trust(&self, client: &mut Client) -> Result<reply::Workspace, Stop> {
         let known = self.known(client)?;
+        self.check_trust(&known).map(|()| known)
+    }
+
+    /// Lets through what a person has trusted; the agent says what that is.
+    ///
+    /// # Errors
+    /// See [`require_trust`](Self::require_trust).
+    fn check_trust(&self, known: &reply::Workspace) -> Result<(), Stop> {
         if known.trusted.as_ref() == Some(&self.digest) {
-            return Ok(known);
+            return Ok(());
         }
         let file = self.root.join(MANIFEST);
         let reason =

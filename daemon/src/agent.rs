@@ -7,35 +7,47 @@
 //! | `organization`, `environment` | organization.*, environment.* |
 //! | `secret` | secret.* |
 //! | `artifact` | artifact.get, what `get` may hand out |
+//! | `tombstone` | secret.deleted, and the sweeping of deleted values |
 //! | `element` | element.* |
 //! | `library` | library.resolve, what an element stands for |
 //! | `package` | package.* |
 //! | `workspace` | workspace.* |
+//! | `client_secret` | client_secret.*, authenticate |
+//! | `audit`, `usage`, `expiring` | audit.*, usage.list, expiring.list |
+//! | `request` | the way of a request: principal, policy, entry in the record of accesses |
 //! | `fault` | inner errors, mapped to the wire's |
 //!
 //! Handlers return values and never hold a socket. The vault sits behind one lock that is never held across
 //! an await.
 
 mod artifact;
+mod audit;
+mod client_secret;
 mod element;
 mod environment;
+mod expiring;
 mod fault;
 mod library;
 mod organization;
 mod package;
+mod request;
 mod secret;
 mod status;
+mod tombstone;
+mod usage;
 mod vault;
 mod workspace;
 
 pub(crate) use artifact::Got;
+pub(crate) use audit::Wanted;
 
+use crate::audit::{Audit, OK};
 use crate::clock::Clock;
 use crate::config::{Config, Paths};
 use crate::exchange::Exchange;
+use crate::hook::Hooks;
 use crate::policy::Authorized;
 use crate::refresh::Flights;
-use crate::server::peer::Caller;
 use crate::vault::catalog::{Catalog, Secret};
 use crate::vault::store::{Committed, Id};
 use crate::vault::{Unlocked, Vault, VaultError};
@@ -43,8 +55,10 @@ use bursar_proto::call::Call;
 use bursar_proto::error::{CallError, ErrorName};
 use bursar_proto::kind::Change;
 use bursar_proto::name::{Qualified, Reference};
-use bursar_proto::reply::Changed;
+use bursar_proto::reply::{Changed, Empty};
 use bursar_proto::time::Timestamp;
+use client_secret::Waits;
+use request::Request;
 use secret::Callers;
 use serde::Serialize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -77,6 +91,12 @@ pub(crate) struct Agent {
     pub(crate) shutdown: CancellationToken,
     changes: broadcast::Sender<Arc<Changed>>,
     callers: Mutex<Callers>,
+    /// The record of accesses.
+    pub(crate) audit: Audit,
+    /// The waits of users who came with wrong client secrets.
+    waits: Mutex<Waits>,
+    /// Whom the config wants told of what happens.
+    pub(crate) hooks: Hooks,
     /// The last second in which somebody used the vault; for auto-lock.
     used_at: Mutex<Timestamp>,
 }
@@ -91,6 +111,7 @@ impl Agent {
         vault: Vault,
         issuers: Arc<dyn Exchange>,
         clock: Arc<dyn Clock>,
+        hooks: Hooks,
     ) -> Arc<Self> {
         let now = clock.now();
         Arc::new(Self {
@@ -107,66 +128,86 @@ impl Agent {
             shutdown: CancellationToken::new(),
             changes: broadcast::Sender::new(CHANGES_KEPT),
             callers: Mutex::default(),
+            audit: Audit::default(),
+            waits: Mutex::default(),
+            hooks,
             used_at: Mutex::new(now),
             clock,
         })
     }
 
     /// Carries out a call.
-    pub(crate) async fn handle(self: &Arc<Self>, call: Authorized<Call>, caller: &Caller) -> Answer {
+    async fn handle(self: &Arc<Self>, call: Authorized<Call>, request: &Request) -> Answer {
         let call = call.into_inner();
         if !matches!(call, Call::Hello(_) | Call::AgentStatus(_)) {
             self.used(self.clock.now());
         }
         match call {
             Call::Hello(call) => answer(Self::hello(&call)),
+            Call::Authenticate(_) => {
+                Err(CallError::new(ErrorName::Internal, "a connection authenticates by itself"))
+            }
             Call::AgentStatus(_) => answer(Ok(self.status())),
             Call::AgentStop(_) => answer(Ok(self.stop())),
-            Call::VaultInit(call) => answer(self.vault_init(call).await),
+            Call::VaultInit(call) => answer(self.vault_init(call, request).await),
             Call::VaultUnlock(call) => answer(self.vault_unlock(call).await),
-            Call::VaultLock(_) => answer(self.vault_lock()),
-            Call::VaultPassphrase(call) => answer(self.vault_passphrase(call).await),
+            Call::VaultLock(_) => answer(self.vault_lock(request).await),
+            Call::VaultPassphrase(call) => answer(self.vault_passphrase(call, request).await),
             Call::VaultRekey(call) => answer(self.vault_rekey(call).await),
             Call::VaultBackup(call) => answer(self.vault_backup(&call).await),
             Call::VaultRestore(call) => answer(self.vault_restore(call).await),
-            Call::OrganizationCreate(call) => answer(self.organization_create(call).await),
+            Call::OrganizationCreate(call) => answer(self.organization_create(call, request).await),
             Call::OrganizationList(_) => answer(self.organization_list()),
-            Call::OrganizationDelete(call) => answer(self.organization_delete(call).await),
-            Call::EnvironmentCreate(call) => answer(self.environment_create(call).await),
+            Call::OrganizationDelete(call) => answer(self.organization_delete(call, request).await),
+            Call::EnvironmentCreate(call) => answer(self.environment_create(call, request).await),
             Call::EnvironmentList(call) => answer(self.environment_list(&call)),
             Call::EnvironmentShow(call) => answer(self.environment_show(call)),
-            Call::EnvironmentDelete(call) => answer(self.environment_delete(call).await),
-            Call::SecretCreate(call) => answer(self.secret_create(call).await),
+            Call::EnvironmentDelete(call) => answer(self.environment_delete(call, request).await),
+            Call::SecretCreate(call) => answer(self.secret_create(call, request).await),
             Call::SecretList(call) => answer(self.secret_list(call)),
             Call::SecretShow(call) => answer(self.secret_show(call.secret)),
-            Call::SecretEdit(call) => answer(self.secret_edit(call).await),
-            Call::SecretBind(call) => answer(self.secret_bind(call).await),
+            Call::SecretEdit(call) => answer(self.secret_edit(call, request).await),
+            Call::SecretBind(call) => answer(self.secret_bind(call, request).await),
             Call::SecretTest(call) => answer(self.secret_test(call.secret).await),
-            Call::SecretRetry(call) => answer(self.secret_retry(call.secret).await),
+            Call::SecretRetry(call) => answer(self.secret_retry(call.secret, request).await),
             Call::SecretWait(call) => answer(self.secret_wait(call.secret).await),
             Call::SecretWhere(call) => answer(self.secret_where(call.secret)),
-            Call::SecretDeactivate(call) => answer(self.secret_set_active(call.secret, false).await),
-            Call::SecretReactivate(call) => answer(self.secret_set_active(call.secret, true).await),
-            Call::SecretDelete(call) => answer(self.secret_delete(call.secret).await),
-            Call::ArtifactGet(call) => self.artifact_get(call, caller).await,
-            Call::ElementSet(call) => answer(self.element_set(call).await),
+            Call::SecretDeactivate(call) => answer(self.secret_set_active(call.secret, false, request).await),
+            Call::SecretReactivate(call) => answer(self.secret_set_active(call.secret, true, request).await),
+            Call::SecretDelete(call) => answer(self.secret_delete(call.secret, request).await),
+            Call::SecretDeleted(_) => answer(self.secret_deleted()),
+            Call::ArtifactGet(call) => self.artifact_get(call, request).await,
+            Call::ElementSet(call) => answer(self.element_set(call, request).await),
             Call::ElementList(call) => answer(self.element_list(&call)),
             Call::ElementShow(call) => answer(self.element_show(call.element)),
-            Call::ElementDelete(call) => answer(self.element_delete(call.element).await),
+            Call::ElementDelete(call) => answer(self.element_delete(call.element, request).await),
             Call::ElementResolve(call) => answer(self.element_resolve(call).await),
             Call::LibraryResolve(call) => answer(self.library_resolve(call).await),
-            Call::PackagePublish(call) => answer(self.package_publish(call, caller).await),
-            Call::PackageList(call) => answer(self.package_list(&call)),
+            Call::PackagePublish(call) => answer(self.package_publish(call, request).await),
+            Call::PackageList(call) => answer(self.package_list(&call, request)),
             Call::PackageShow(call) => answer(self.package_show(call)),
             Call::PackageFetch(call) => answer(self.package_fetch(call)),
             Call::PackageResolve(call) => answer(self.package_resolve(call).await),
-            Call::PackageGet(call) => self.package_get(call, caller).await,
-            Call::WorkspaceShow(call) => answer(self.workspace_show(&call.workspace)),
+            Call::PackageGet(call) => self.package_get(call, request).await,
+            Call::WorkspaceShow(call) => answer(self.workspace_show(&call.workspace, request)),
             Call::WorkspaceList(_) => answer(self.workspace_list()),
-            Call::WorkspaceTrust(call) => answer(self.workspace_trust(call).await),
-            Call::WorkspaceRecord(call) => answer(self.workspace_record(call).await),
-            Call::WorkspaceForget(call) => answer(self.workspace_forget(&call.workspace).await),
-            Call::ArtifactWatch(call) => answer(self.watch(&call).map(|_| bursar_proto::reply::Empty {})),
+            Call::WorkspaceTrust(call) => answer(self.workspace_trust(call, request).await),
+            Call::WorkspaceRecord(call) => answer(self.workspace_record(call, request).await),
+            Call::WorkspaceForget(call) => answer(self.workspace_forget(call, request).await),
+            Call::ArtifactWatch(call) => answer(self.watch(&call).map(|_| Empty {})),
+            Call::ClientSecretCreate(call) => answer(self.client_secret_create(call, request).await),
+            Call::ClientSecretList(call) => answer(self.client_secret_list(&call)),
+            Call::ClientSecretShow(call) => answer(self.client_secret_show(&call.id)),
+            Call::ClientSecretSetAnalytics(call) => {
+                answer(self.client_secret_set_analytics(call, request).await)
+            }
+            Call::ClientSecretRotate(call) => answer(self.client_secret_rotate(call, request).await),
+            Call::ClientSecretRevoke(call) => answer(self.client_secret_revoke(&call.id, request).await),
+            Call::AuditList(call) => answer(self.audit_list(call).await),
+            Call::AuditWatch(call) => answer(self.audit_watch(call).map(|_| Empty {})),
+            Call::AuditVerify(_) => answer(self.audit_verify().await),
+            Call::UsageList(call) => answer(self.usage_list(call).await),
+            Call::ExpiringList(call) => answer(self.expiring_list(&call)),
         }
     }
 
@@ -211,19 +252,31 @@ impl Agent {
         }
     }
 
-    /// Makes a change and waits until it is durable.
+    /// Makes a change, with its entry in the record of accesses, and waits until both are durable.
     async fn write<T>(
         &self,
+        request: &Request,
         change: impl FnOnce(&mut Catalog) -> Result<(Vec<crate::vault::Change>, T), CallError>,
     ) -> Result<T, CallError> {
-        let written = self.vault().unlocked()?.write(change);
-        let (committed, value) = written.inspect_err(|_| self.unspoil())?;
-        self.durable(committed).await?;
+        let entry = [crate::audit::Entry { outcome: OK, ..request.taken() }.record()];
+        let written = {
+            let mut vault = self.vault();
+            vault.unlocked().map_err(CallError::from).and_then(|unlocked| {
+                let number = unlocked.audit_bounds().1;
+                Ok((number, unlocked.write(&entry, change)?))
+            })
+        };
+        let (number, (committed, value)) = written.inspect_err(|_| {
+            request.not_taken();
+            self.unspoil();
+        })?;
+        self.durable(committed).await.inspect_err(|_| request.not_taken())?;
+        self.audit.tell(number, &entry);
         Ok(value)
     }
 
     /// The full name behind a reference.
-    fn resolve(&self, reference: Reference) -> Qualified {
+    pub(crate) fn resolve(&self, reference: Reference) -> Qualified {
         match reference.organization {
             Some(_) => reference.within(&bursar_proto::name::OrganizationName::personal()),
             None => reference.within(&self.config().organization),
@@ -256,20 +309,21 @@ impl Agent {
     }
 
     /// Locks the vault if nobody used it for as long as the config says; answers when to look again.
-    pub(crate) fn auto_lock(&self, now: Timestamp) -> Option<Timestamp> {
+    pub(crate) async fn auto_lock(self: &Arc<Self>, now: Timestamp) -> Option<Timestamp> {
         let limit = i64::try_from(self.config().vault.auto_lock.as_secs()).unwrap_or(i64::MAX);
         if limit == 0 {
             return None;
         }
-        let mut vault = self.vault();
-        vault.unlocked().ok()?;
-        let end = self.used_at.lock().unwrap_or_else(PoisonError::into_inner).plus(limit);
-        if end <= now {
-            vault.lock();
-            tracing::info!("the vault was idle and has been locked");
-            return None;
+        let end = {
+            self.vault().unlocked().ok()?;
+            self.used_at.lock().unwrap_or_else(PoisonError::into_inner).plus(limit)
+        };
+        if end > now {
+            return Some(end);
         }
-        Some(end)
+        self.lock_recorded().await;
+        tracing::info!("the vault was idle");
+        None
     }
 }
 

@@ -5,6 +5,7 @@
 //! | `organization` | name | `personal` |
 //! | `exchange_policy` | `standard`, `short-lived` | `standard` |
 //! | `vault.auto_lock` | duration, `0s` for never | never |
+//! | `socket.group` | group, by name or number | none: the daemon's own user |
 //! | `socket.max_connections` | count | 1,024 |
 //! | `socket.first_frame_timeout` | duration | `30s` |
 //! | `socket.frame_timeout` | duration | `10s` |
@@ -12,10 +13,22 @@
 //! | `http.connect_timeout` | duration | `10s` |
 //! | `http.total_timeout` | duration | `30s` |
 //! | `http.extra_ca_file` | path | none |
+//! | `access.owners` | list of `uid N`, `user NAME`, `gid N`, `group NAME` | none |
+//! | `access.admit` | list of those, and `unit NAME.service` | none |
+//! | `access.roles` | tables of `who`, `organization`, `environment`, `role` | none |
+//! | `audit.entries` | count | 100,000 |
+//! | `usage.secrets` | `disabled`, `limited`, `complete` | `limited` |
+//! | `hook.command` | program and arguments | none |
+//! | `hook.timeout` | duration | `30s` |
+//! | `hook.events` | list of words | all |
 //! | `log.level` | `off`, `error` to `trace` | `info` |
+//!
+//! `socket`'s group and number of connections and `log.level` take a restart. What `access` says holds for new connections.
 
+use crate::access::Access;
 use crate::exchange::HttpSettings;
-use bursar_proto::kind::ExchangePolicy;
+use crate::hook::HookConfig;
+use bursar_proto::kind::{Analytics, ExchangePolicy};
 use bursar_proto::name::OrganizationName;
 use bursar_proto::socket::Places;
 use bursar_proto::time::parse_duration;
@@ -29,6 +42,12 @@ const CONFIG_MAX: u64 = 256 * 1024;
 
 /// The longest time limit that makes sense for anything here.
 const LIMIT_MAX: Duration = Duration::from_hours(7 * 24);
+
+/// The fewest entries of the record of accesses that are kept: a day of a person's use.
+const AUDIT_MIN: u64 = 1_000;
+
+/// The most: some gigabytes of sealed records, and minutes to verify.
+const AUDIT_MAX: u64 = 10_000_000;
 
 /// A config that cannot be used: which file, what is wrong.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +69,14 @@ pub(crate) struct Config {
     pub(crate) vault: VaultConfig,
     /// The socket.
     pub(crate) socket: SocketConfig,
+    /// Who may, beside the daemon's own user.
+    pub(crate) access: Access,
+    /// The record of accesses.
+    pub(crate) audit: AuditConfig,
+    /// The counts of use.
+    pub(crate) usage: UsageConfig,
+    /// What is run when something happens to a secret.
+    pub(crate) hook: HookConfig,
     /// Outgoing calls.
     pub(crate) http: HttpConfig,
     /// The log.
@@ -69,6 +96,9 @@ pub(crate) struct VaultConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct SocketConfig {
+    /// The group whose members can reach the socket; takes a restart to change.
+    #[serde(deserialize_with = "crate::access::group_id")]
+    pub(crate) group: Option<u32>,
     /// Connections at once.
     pub(crate) max_connections: usize,
     /// From the connection to the first whole line.
@@ -80,6 +110,23 @@ pub(crate) struct SocketConfig {
     /// Between lines.
     #[serde(deserialize_with = "limit")]
     pub(crate) idle_timeout: Duration,
+}
+
+/// `[audit]`
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct AuditConfig {
+    /// How many entries are kept; the oldest go first.
+    #[serde(deserialize_with = "entries")]
+    pub(crate) entries: u64,
+}
+
+/// `[usage]`
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct UsageConfig {
+    /// How much is kept of the use of secrets; each client secret says so for itself.
+    pub(crate) secrets: Analytics,
 }
 
 /// `[http]`
@@ -112,6 +159,10 @@ impl Default for Config {
             exchange_policy: ExchangePolicy::Standard,
             vault: VaultConfig::default(),
             socket: SocketConfig::default(),
+            access: Access::default(),
+            audit: AuditConfig::default(),
+            usage: UsageConfig::default(),
+            hook: HookConfig::default(),
             http: HttpConfig::default(),
             log: LogConfig::default(),
         }
@@ -121,6 +172,7 @@ impl Default for Config {
 impl Default for SocketConfig {
     fn default() -> Self {
         Self {
+            group: None,
             // a build on a large machine opens some hundreds; each costs some kilobytes
             max_connections: 1_024,
             // a person who types into socat gets that long
@@ -130,6 +182,19 @@ impl Default for SocketConfig {
             // build daemons keep a connection for the length of a build
             idle_timeout: Duration::from_hours(1),
         }
+    }
+}
+
+impl Default for AuditConfig {
+    fn default() -> Self {
+        // months of a busy machine, in some tens of megabytes
+        Self { entries: 100_000 }
+    }
+}
+
+impl Default for UsageConfig {
+    fn default() -> Self {
+        Self { secrets: Analytics::Limited }
     }
 }
 
@@ -235,6 +300,14 @@ fn limit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Erro
         Duration::ZERO => Err(serde::de::Error::custom("at least 1s")),
         limit => Ok(limit),
     }
+}
+
+fn entries<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let entries = u64::deserialize(deserializer)?;
+    if (AUDIT_MIN..=AUDIT_MAX).contains(&entries) {
+        return Ok(entries);
+    }
+    Err(serde::de::Error::custom(format_args!("expected {AUDIT_MIN} to {AUDIT_MAX} entries")))
 }
 
 fn level<'de, D: Deserializer<'de>>(
@@ -343,6 +416,14 @@ mod tests {
             ("[socket]\nidle_timout = \"5m\"", "unknown field `idle_timout`"),
             ("[http]\ntotal_timeout = \"0s\"", "at least 1s"),
             ("[vault]\nauto_lock = \"8d\"", "at most 7d"),
+            ("[socket]\ngroup = \"no such group\"", "socket.group: there is no group no such group"),
+            ("[socket]\ngroup = -1", "socket.group: expected a number"),
+            ("[socket]\ngroup = true", "expected a group, by its name or its number"),
+            ("[access]\nowners = [\"user no such user\"]", "access.owners: there is no user no such user"),
+            ("[access]\nowner = []", "unknown field `owner`"),
+            ("[audit]\nentries = 999", "expected 1000 to 10000000"),
+            ("[audit]\nentries = 10000001", "expected 1000 to 10000000"),
+            ("[usage]\nsecrets = \"all\"", "expected one of `disabled`, `limited`, `complete`"),
             ("exchange_policy = \"lax\"", "expected `standard` or `short-lived`"),
         ] {
             let told = read(&[("bursar.toml", text)]).unwrap_err();
@@ -351,6 +432,23 @@ mod tests {
                 "{told}"
             );
         }
+    }
+
+    #[test]
+    fn a_list_of_a_drop_in_takes_the_place_of_the_one_before() {
+        let config = read(&[
+            (
+                "bursar.toml",
+                "[access]\nowners = [\"uid 1\"]\nadmit = [\"uid 2\"]\n[socket]\ngroup = \"root\"",
+            ),
+            ("conf.d/10-site.toml", "[access]\nowners = []"),
+            ("conf.d/20-site.toml", "[audit]\nentries = 1000\n[usage]\nsecrets = \"complete\""),
+        ])
+        .unwrap();
+        let expected = toml::from_str("owners = []\nadmit = [\"uid 2\"]").unwrap();
+        assert_eq!(config.access, expected);
+        assert_eq!((config.socket.group, config.audit.entries), (Some(0), 1_000));
+        assert_eq!(config.usage.secrets, Analytics::Complete);
     }
 
     #[test]

@@ -13,6 +13,9 @@
 //! | `config` | settings and paths; the only reader of the environment |
 //! | `harden` | what the process does to itself first |
 //! | `clock` | wall time |
+//! | `access` | whom the config lets in |
+//! | `audit` | the record of accesses, on its way to the disk |
+//! | `hook` | the command that is told what happens |
 //! | `server` | the socket: peers, lines, limits |
 //! | `policy` | who may do what |
 //! | `agent` | the methods |
@@ -23,14 +26,17 @@
 //!
 //! `docs/architecture.md` says what must stay true between them.
 
+mod access;
 mod agent;
 #[cfg(test)]
 mod architecture_doc;
+mod audit;
 mod clock;
 mod config;
 mod credentials;
 mod exchange;
 mod harden;
+mod hook;
 mod policy;
 mod refresh;
 mod server;
@@ -41,6 +47,7 @@ use agent::Agent;
 use clock::{Clock as _, SystemClock};
 use config::{Config, Paths};
 use exchange::Issuers;
+use hook::Hooks;
 use server::listener::{Socket, StateLock};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -98,9 +105,11 @@ fn start(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
         .init();
     let state = StateLock::take(&paths.state)?;
     let clock = Arc::new(SystemClock);
-    let vault = Vault::open(Place { state: paths.state.clone() }, clock.now())?;
+    let vault =
+        Vault::open(Place { state: paths.state.clone(), audit_kept: config.audit.entries }, clock.now())?;
     let issuers = Arc::new(Issuers::start(&config.http.settings())?);
-    let agent = Agent::new(paths, config, vault, issuers, clock);
+    let hooks = Hooks::start(config.hook.clone())?;
+    let agent = Agent::new(paths, config, vault, issuers, clock, hooks);
     agent.unlock_at_start();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let socket = runtime.block_on(run(agent))?;
@@ -115,15 +124,16 @@ fn start(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
 /// Serves until asked to stop, then ends in order: no new connections, answers to what is under way, a
 /// snapshot, keys wiped, socket removed.
 async fn run(agent: Arc<Agent>) -> Result<(Socket, tokio::net::UnixListener), Box<dyn std::error::Error>> {
-    let (socket, listener) = Socket::bind(&agent.paths.socket)?;
+    let (socket, listener) = Socket::bind(&agent.paths.socket, agent.config().socket.group)?;
     let listener = tokio::net::UnixListener::from_std(listener)?;
     let signals = signals::handle(agent.clone())?;
     tracing::info!(socket = %agent.paths.socket.display(), pid = std::process::id(), "listening");
     let refresh = agent.tasks.spawn(refresh::run(agent.clone()));
+    let audit = agent.tasks.spawn(audit::run(agent.clone()));
     server::run(agent.clone(), &listener).await;
     tracing::info!("stopping");
     tokio::select! {
-        ended = end(&agent, refresh) => ended?,
+        ended = end(&agent, [refresh, audit]) => ended?,
         () = server::turn_everybody_away(&listener) => {}
     }
     signals.close();
@@ -131,12 +141,19 @@ async fn run(agent: Arc<Agent>) -> Result<(Socket, tokio::net::UnixListener), Bo
 }
 
 /// Lets what is under way finish, keeps a snapshot, wipes the keys.
-async fn end(agent: &Arc<Agent>, refresh: tokio::task::JoinHandle<()>) -> Result<(), tokio::task::JoinError> {
-    refresh.await?;
+async fn end(
+    agent: &Arc<Agent>,
+    loops: [tokio::task::JoinHandle<()>; 2],
+) -> Result<(), tokio::task::JoinError> {
+    for one in loops {
+        one.await?;
+    }
     agent.tasks.close();
     if tokio::time::timeout(DRAIN, agent.tasks.wait()).await.is_err() {
         tracing::warn!("some exchanges were still under way; the next start takes them up");
     }
+    // before the snapshot, so that it holds the end of the record
+    agent.write_accesses().await;
     agent.snapshot().await;
     if agent.vault().unlocked().is_ok() {
         agent.lock_now();

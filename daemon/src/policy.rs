@@ -1,177 +1,369 @@
-//! Who may do what: one table of actions by principals, pure.
+//! Who may do what: one table of methods by principals, pure.
 //!
-//! [`Policy::authorize`] is the only maker of [`Authorized`], and nothing acts on a call that is not one. A
-//! method without a row in [`Acts::action`] does not compile.
+//! [`Policy::authorize`] is the only maker of [`Authorized`], and nothing acts on a call that is not one. A method
+//! without a row in the table does not compile; `docs/access.md` is printed from it.
 
-use bursar_proto::call::{ArtifactWatch, Call, QuickGet};
+mod subject;
 
-/// As whom a process on the socket acts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) use subject::{Place, Subject};
+
+use bursar_proto::call::{self, Call, Method as _};
+use bursar_proto::client_secret::PublicId;
+use bursar_proto::error::{CallError, ErrorName};
+use bursar_proto::kind::Role;
+use bursar_proto::name::{OrganizationName, Qualified};
+use bursar_proto::time::Timestamp;
+use std::fmt;
+use std::sync::Arc;
+
+/// How many grants that do not fit are told of in one refusal: a few help, more hide the first.
+const REASONS_MAX: usize = 4;
+
+/// As whom a connection acts: found out before its first request is read, and by `authenticate`.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Principal {
     /// The daemon's own user.
+    Own,
+    /// A user whom the config makes an owner.
     Owner,
+    /// Whom the config lets in, with the roles that it gives; perhaps none.
+    Admitted(Arc<[Grant]>),
+    /// The client secrets of an `authenticate`, as they stood at this request; perhaps none.
+    Secrets(Arc<[Grant]>),
     /// Anybody else. A stranger is turned away before a byte is read, so this row is a second wall.
     Stranger,
 }
 
-/// What a call does, as far as rights go.
+/// A role in an organization, and what gives it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Grant {
+    pub(crate) organization: OrganizationName,
+    /// Only in this environment; `None` for all of the organization, `Some(None)` for one that is gone.
+    pub(crate) environment: Option<Option<Qualified>>,
+    pub(crate) role: Role,
+    pub(crate) by: GrantedBy,
+    /// Why it no longer counts.
+    pub(crate) lapse: Option<Lapse>,
+}
+
+/// Why a client secret no longer counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Action {
-    /// Say who is there.
-    Greet,
-    /// Look at the agent, or stop it.
-    Attend,
-    /// Make, open, close, copy or replace the vault.
-    Keep,
-    /// Read names and attributes.
-    Read,
-    /// Change organizations, environments, secrets.
-    Change,
-    /// Have an artifact.
-    Use,
-    /// Have what a published package gives: its templates, and the artifacts of its elements.
-    Install,
-    /// Publish a package.
-    Publish,
+pub(crate) enum Lapse {
+    /// Its time has passed: this was its end.
+    Expired(Timestamp),
+    /// It was revoked, then.
+    Revoked(Timestamp),
 }
 
-impl Action {
-    /// Every action, for the test that walks the table.
-    #[cfg(test)]
-    pub(crate) const ALL: [Self; 8] = [
-        Self::Greet,
-        Self::Attend,
-        Self::Keep,
-        Self::Read,
-        Self::Change,
-        Self::Use,
-        Self::Install,
-        Self::Publish,
-    ];
+/// What gives a role.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum GrantedBy {
+    /// A rule of the config, as it is told: `uid 33`, `group deploy`, `unit nginx.service`.
+    Rule(Arc<str>),
+    /// A client secret.
+    Secret(PublicId),
 }
 
-/// What has an action.
-pub(crate) trait Acts {
-    /// The row of the table.
-    fn action(&self) -> Action;
+/// What a method takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Needs {
+    /// To be let in.
+    Anyone,
+    /// A role in the organization and the environment that it is about.
+    Viewer,
+    /// The role of a contributor there.
+    Contributor,
+    /// To be an owner.
+    Owner,
+    /// To be the daemon's own user: the daemon reads or writes a file of the caller's choice.
+    Own,
 }
 
-impl Acts for Call {
-    fn action(&self) -> Action {
-        match self {
-            Self::Hello(_) => Action::Greet,
-            Self::AgentStatus(_) | Self::AgentStop(_) => Action::Attend,
-            Self::VaultInit(_)
-            | Self::VaultUnlock(_)
-            | Self::VaultLock(_)
-            | Self::VaultPassphrase(_)
-            | Self::VaultRekey(_)
-            | Self::VaultBackup(_)
-            | Self::VaultRestore(_) => Action::Keep,
-            Self::OrganizationList(_)
-            | Self::EnvironmentList(_)
-            | Self::EnvironmentShow(_)
-            | Self::SecretList(_)
-            | Self::SecretShow(_)
-            | Self::SecretWait(_)
-            | Self::SecretWhere(_)
-            | Self::ElementList(_)
-            | Self::ElementShow(_)
-            | Self::ElementResolve(_)
-            | Self::LibraryResolve(_)
-            | Self::WorkspaceList(_) => Action::Read,
-            Self::OrganizationCreate(_)
-            | Self::OrganizationDelete(_)
-            | Self::EnvironmentCreate(_)
-            | Self::EnvironmentDelete(_)
-            | Self::SecretCreate(_)
-            | Self::SecretEdit(_)
-            | Self::SecretBind(_)
-            | Self::SecretTest(_)
-            | Self::SecretRetry(_)
-            | Self::SecretDeactivate(_)
-            | Self::SecretReactivate(_)
-            | Self::SecretDelete(_)
-            | Self::ElementSet(_)
-            | Self::ElementDelete(_)
-            | Self::WorkspaceTrust(_)
-            | Self::WorkspaceForget(_) => Action::Change,
-            Self::PackageList(_)
-            | Self::PackageShow(_)
-            | Self::PackageFetch(_)
-            | Self::PackageResolve(_)
-            | Self::PackageGet(_)
-            | Self::WorkspaceShow(_)
-            | Self::WorkspaceRecord(_) => Action::Install,
-            Self::PackagePublish(_) => Action::Publish,
-            Self::ArtifactGet(_) | Self::ArtifactWatch(_) => Action::Use,
+macro_rules! table {
+    ($($needs:ident: $($method:ident)+;)+) => {
+        /// What a call takes.
+        fn needs(call: &Call) -> Needs {
+            match call {
+                // the path of a key file is the daemon's to open
+                Call::VaultUnlock(call::VaultUnlock { key_file: Some(_), .. }) => Needs::Own,
+                $($(Call::$method(_))|+ => Needs::$needs,)+
+            }
         }
-    }
+
+        /// The table: every method with what it takes.
+        pub(crate) const TABLE: &[(&str, Needs)] = &[$($((call::$method::NAME, Needs::$needs)),+),+];
+    };
 }
 
-impl Acts for ArtifactWatch {
-    fn action(&self) -> Action {
-        Action::Use
-    }
+table! {
+    Anyone:
+        Hello Authenticate;
+    Viewer:
+        EnvironmentShow
+        PackageList PackageShow PackageFetch PackageResolve PackageGet
+        WorkspaceShow WorkspaceRecord;
+    Contributor:
+        PackagePublish;
+    Owner:
+        AgentStatus AgentStop
+        VaultUnlock VaultLock VaultPassphrase VaultRekey
+        OrganizationCreate OrganizationList OrganizationDelete
+        EnvironmentCreate EnvironmentList EnvironmentDelete
+        SecretCreate SecretList SecretShow SecretEdit SecretBind SecretTest SecretRetry SecretWait SecretWhere
+        SecretDeactivate SecretReactivate SecretDelete SecretDeleted
+        ArtifactGet ArtifactWatch
+        ElementSet ElementList ElementShow ElementDelete ElementResolve
+        LibraryResolve
+        WorkspaceList WorkspaceTrust WorkspaceForget
+        ClientSecretCreate ClientSecretList ClientSecretShow ClientSecretSetAnalytics ClientSecretRotate ClientSecretRevoke
+        AuditList AuditWatch AuditVerify
+        UsageList
+        ExpiringList;
+    Own:
+        VaultInit VaultBackup VaultRestore;
 }
 
-impl Acts for QuickGet<'_> {
-    fn action(&self) -> Action {
-        Action::Use
-    }
+/// A call that may be carried out, and what allowed it. Only [`Policy::authorize`] makes one.
+pub(crate) struct Authorized<T> {
+    call: T,
+    by: Option<GrantedBy>,
 }
-
-/// A call that may be carried out. Only [`Policy::authorize`] makes one.
-pub(crate) struct Authorized<T>(T);
 
 impl<T> Authorized<T> {
     /// The call.
     pub(crate) fn into_inner(self) -> T {
-        self.0
+        self.call
+    }
+
+    /// The grant that allowed it; none for owners, and for what takes no right.
+    pub(crate) fn by(&self) -> Option<&GrantedBy> {
+        self.by.as_ref()
     }
 }
 
-/// The caller may not do this.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("only the user who runs the agent may do this")]
-pub(crate) struct Denied;
+/// What has a row in the table.
+pub(crate) trait Asks {
+    /// What it takes.
+    fn needs(&self) -> Needs;
+}
+
+impl Asks for Call {
+    fn needs(&self) -> Needs {
+        needs(self)
+    }
+}
+
+impl Asks for call::ArtifactWatch {
+    fn needs(&self) -> Needs {
+        Needs::Owner
+    }
+}
+
+impl Asks for call::AuditWatch {
+    fn needs(&self) -> Needs {
+        Needs::Owner
+    }
+}
+
+impl Asks for call::QuickGet<'_> {
+    fn needs(&self) -> Needs {
+        Needs::Owner
+    }
+}
 
 /// The table.
 pub(crate) struct Policy;
 
 impl Policy {
-    /// Lets a call pass, or not.
-    pub(crate) fn authorize<T: Acts>(principal: Principal, call: T) -> Result<Authorized<T>, Denied> {
-        if Self::allows(principal, call.action()) { Ok(Authorized(call)) } else { Err(Denied) }
-    }
-
-    fn allows(principal: Principal, action: Action) -> bool {
-        match (principal, action) {
+    /// Lets a call pass, or says why not. `places` is what it is about: a right is needed in each of them; a call about no
+    /// place takes a right in any. The refusal follows from the table, the rights and the names in the call alone, never from
+    /// what the vault holds.
+    ///
+    /// # Errors
+    /// `denied`; where roles are concerned `wrong_organization`, `wrong_environment` or `wrong_role`; where a client secret
+    /// would do if it still counted, `client_secret_expired` or `client_secret_revoked`.
+    pub(crate) fn authorize<T: Asks>(
+        principal: &Principal,
+        call: T,
+        places: &[Place],
+    ) -> Result<Authorized<T>, CallError> {
+        let needs = call.needs();
+        let by = match (principal, needs) {
+            (Principal::Stranger, _) => {
+                return Err(CallError::new(ErrorName::Denied, "this agent serves other users"));
+            }
+            (_, Needs::Anyone) | (Principal::Own, _) => None,
+            (Principal::Owner, Needs::Own) => {
+                return Err(CallError::new(
+                    ErrorName::Denied,
+                    "only the agent's own user may have it read or write files",
+                )
+                .hint("run this as the user as whom bursard runs"));
+            }
+            (Principal::Owner, _) => None,
+            (Principal::Admitted(_), Needs::Owner | Needs::Own) => {
+                return Err(CallError::new(ErrorName::Denied, "only an owner of the agent may do this"));
+            }
+            (Principal::Secrets(_), Needs::Owner | Needs::Own) => {
+                let message = "client secrets reach what published packages hand out, and nothing else";
+                return Err(CallError::new(ErrorName::Denied, message));
+            }
             (
-                Principal::Owner,
-                Action::Greet
-                | Action::Attend
-                | Action::Keep
-                | Action::Read
-                | Action::Change
-                | Action::Use
-                | Action::Install
-                | Action::Publish,
-            ) => true,
-            (Principal::Stranger, _) => false,
+                Principal::Admitted(grants) | Principal::Secrets(grants),
+                Needs::Viewer | Needs::Contributor,
+            ) => Some(granted(grants, needs, places)?),
+        };
+        Ok(Authorized { call, by })
+    }
+}
+
+/// What gives the right, in each of `places`; of several, what gives it in the first.
+fn granted(grants: &[Grant], needs: Needs, places: &[Place]) -> Result<GrantedBy, CallError> {
+    let anywhere = [Place::Anywhere];
+    let places = if places.is_empty() { &anywhere } else { places };
+    let mut first = None;
+    for place in places {
+        let by = allowing(grants, needs, place)?;
+        first.get_or_insert(by);
+    }
+    first.cloned().ok_or_else(|| CallError::new(ErrorName::Denied, "there is no right to this"))
+}
+
+/// The grant that allows something in one place.
+fn allowing<'g>(grants: &'g [Grant], needs: Needs, place: &Place) -> Result<&'g GrantedBy, CallError> {
+    let mut refused: Vec<(Misfit, &Grant)> = Vec::with_capacity(grants.len());
+    for grant in grants {
+        match grant.misfit(needs, place) {
+            None => return Ok(&grant.by),
+            Some(misfit) => refused.push((misfit, grant)),
+        }
+    }
+    // the one that came nearest is what the caller means; the others are told behind it
+    refused.sort_by(|(a, _), (b, _)| b.cmp(a));
+    let Some((nearest, _)) = refused.first() else {
+        return Err(CallError::new(ErrorName::Denied, "this process has no role here")
+            .hint("authenticate with a client secret, or see [access] in the agent's config"));
+    };
+    let (name, hint) = nearest.told();
+    let told = refused.iter().take(REASONS_MAX).map(|(misfit, grant)| grant.reason(misfit, place));
+    let mut message = told.collect::<Vec<_>>().join("; ");
+    if refused.len() > REASONS_MAX {
+        message.push_str(&format!("; and {} more do not fit", refused.len() - REASONS_MAX));
+    }
+    Err(CallError::new(name, message).hint(hint))
+}
+
+/// Why a grant does not allow something: what comes later came nearer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Misfit {
+    Organization,
+    Environment,
+    Role,
+    Expired,
+    Revoked,
+}
+
+impl Misfit {
+    fn told(self) -> (ErrorName, &'static str) {
+        let renew = "issue another: bursar client-secret create, or rotate";
+        match self {
+            Self::Organization => (
+                ErrorName::WrongOrganization,
+                "add a client secret of that organization; several count together",
+            ),
+            Self::Environment => {
+                (ErrorName::WrongEnvironment, "use one that is for that environment, or for all")
+            }
+            Self::Role => (ErrorName::WrongRole, "use one with the role contributor"),
+            Self::Expired => (ErrorName::ClientSecretExpired, renew),
+            Self::Revoked => (ErrorName::ClientSecretRevoked, renew),
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_stranger_may_do_nothing() {
-        for action in Action::ALL {
-            assert!(!Policy::allows(Principal::Stranger, action), "{action:?}");
-            assert!(Policy::allows(Principal::Owner, action), "{action:?}");
+impl Grant {
+    fn misfit(&self, needs: Needs, place: &Place) -> Option<Misfit> {
+        let (organization, environment) = match place {
+            Place::Anywhere => (true, true),
+            Place::Organization(name) => (*name == self.organization, true),
+            Place::Environment(name) => (
+                name.organization == self.organization,
+                self.environment.as_ref().is_none_or(|only| only.as_ref() == Some(name)),
+            ),
+            Place::SomeEnvironment(name) => (*name == self.organization, self.environment.is_none()),
+        };
+        if !organization {
+            Some(Misfit::Organization)
+        } else if !environment {
+            Some(Misfit::Environment)
+        } else if needs == Needs::Contributor && self.role != Role::Contributor {
+            Some(Misfit::Role)
+        } else {
+            self.lapse.map(|lapse| match lapse {
+                Lapse::Expired(_) => Misfit::Expired,
+                Lapse::Revoked(_) => Misfit::Revoked,
+            })
         }
+    }
+
+    fn reason(&self, misfit: &Misfit, place: &Place) -> String {
+        let (by, organization) = (&self.by, &self.organization);
+        match (misfit, self.lapse) {
+            (Misfit::Expired | Misfit::Revoked, Some(lapse)) => format!("{by} {lapse}"),
+            (Misfit::Organization, _) => format!("{by} is for {organization}, not for {place}"),
+            (Misfit::Environment, _) => match &self.environment {
+                Some(Some(only)) => format!("{by} is for {only}, not for {place}"),
+                _ => format!("{by} is for an environment that is gone"),
+            },
+            _ => format!(
+                "{by} has the role {} in {organization}, and this takes the role contributor",
+                self.role
+            ),
+        }
+    }
+}
+
+impl fmt::Display for GrantedBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rule(rule) => f.write_str(rule),
+            Self::Secret(id) => write!(f, "client secret {id}"),
+        }
+    }
+}
+
+impl fmt::Display for Lapse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Expired(at) => write!(f, "expired at {at}"),
+            Self::Revoked(at) => write!(f, "was revoked at {at}"),
+        }
+    }
+}
+
+impl Principal {
+    /// Whether it has a right to anything.
+    pub(crate) fn has_rights(&self) -> bool {
+        match self {
+            Self::Own | Self::Owner => true,
+            Self::Admitted(grants) | Self::Secrets(grants) => !grants.is_empty(),
+            Self::Stranger => false,
+        }
+    }
+
+    /// Whether answers may hold what belongs to an organization.
+    pub(crate) fn sees(&self, organization: &OrganizationName) -> bool {
+        match self {
+            Self::Own | Self::Owner => true,
+            Self::Admitted(grants) | Self::Secrets(grants) => {
+                grants.iter().any(|grant| grant.lapse.is_none() && grant.organization == *organization)
+            }
+            Self::Stranger => false,
+        }
+    }
+
+    /// Whether it is an owner, who may see all.
+    pub(crate) fn owns(&self) -> bool {
+        matches!(self, Self::Own | Self::Owner)
     }
 }

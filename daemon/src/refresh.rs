@@ -32,9 +32,13 @@ const JUMP: i64 = 10;
 /// Time between two snapshots, in seconds.
 const SNAPSHOT_EVERY: i64 = 24 * 3_600;
 
+/// Time between two looks at what ends, in seconds.
+const ENDINGS_EVERY: i64 = 3_600;
+
 /// Waits for what is due and starts it, until the daemon stops.
 pub(crate) async fn run(agent: Arc<Agent>) {
     let mut slept = (agent.clock.now(), Instant::now());
+    let mut endings_at = agent.clock.now();
     let mut snapshot_at = agent.clock.now().plus(SNAPSHOT_EVERY);
     loop {
         let now = agent.clock.now();
@@ -43,14 +47,22 @@ pub(crate) async fn run(agent: Arc<Agent>) {
             if let Ok(unlocked) = agent.vault().unlocked() {
                 unlocked.catalog.recover_all(now);
             }
+            endings_at = now;
         }
         if now >= snapshot_at {
+            agent.sweep(now).await;
             agent.snapshot().await;
             snapshot_at = now.plus(SNAPSHOT_EVERY);
         }
+        if now >= endings_at {
+            agent.tell_endings(now).await;
+            endings_at = now.plus(ENDINGS_EVERY);
+        }
         let more = agent.start_due(now);
-        let deadline =
-            [agent.auto_lock(now), agent.next_due(), Some(snapshot_at)].into_iter().flatten().min();
+        let deadline = [agent.auto_lock(now).await, agent.next_due(), Some(snapshot_at), Some(endings_at)]
+            .into_iter()
+            .flatten()
+            .min();
         slept = (agent.clock.now(), Instant::now());
         let nap = if more { Duration::ZERO } else { nap(now, deadline) };
         tokio::select! {

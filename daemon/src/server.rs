@@ -5,6 +5,7 @@ mod envelope;
 pub(crate) mod listener;
 mod patience;
 pub(crate) mod peer;
+pub(crate) mod session;
 
 use crate::agent::Agent;
 use crate::harden;
@@ -37,14 +38,14 @@ pub(crate) async fn run(agent: Arc<Agent>, listener: &UnixListener) {
             }
         };
         // before a byte is read
-        let caller = match Caller::of(&stream) {
+        let caller = match Caller::of(&stream, &agent.config().access) {
             Ok(caller) => caller,
             Err(error) => {
                 tracing::warn!(error = %error.kind(), "a connection was refused: the system does not say whose it is");
                 continue;
             }
         };
-        if caller.principal() == Principal::Stranger {
+        if *caller.principal() == Principal::Stranger {
             tracing::warn!(uid = caller.uid(), "a connection was refused");
             turn_away(&stream, CallError::new(ErrorName::Denied, "this agent serves another user"));
             continue;

@@ -38,9 +38,16 @@ fn reload(agent: &Agent) {
     match loaded {
         Ok((config, issuers)) => {
             let old = agent.config();
-            if config.log != old.log || config.socket.max_connections != old.socket.max_connections {
-                tracing::warn!("log.level and socket.max_connections change with the next start");
+            if config.log != old.log
+                || config.socket.max_connections != old.socket.max_connections
+                || config.socket.group != old.socket.group
+                || config.audit != old.audit
+            {
+                tracing::warn!(
+                    "log.level, socket.max_connections, socket.group and audit.entries change with the next start"
+                );
             }
+            agent.hooks.reconfigure(config.hook.clone());
             agent.reconfigure(config, Arc::new(issuers));
             agent.wake.notify_one();
             tracing::info!("the config was read anew");

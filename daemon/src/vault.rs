@@ -9,11 +9,14 @@
 //! | `record` | the forms of records, by version |
 //! | `catalog` | names and attributes in memory while unlocked |
 //! | `unlocked` | what reads and writes plaintext |
+//! | `audit` | the record of accesses, chained |
 //! | `part` | content that does not fit one record |
+//! | `usage` | how often secrets are used |
 //! | `manifest` | that nothing is missing or older |
 //! | `recovery` | filling, proving and rebuilding a store |
 //! | `backup` | the whole store in one sealed file |
 
+pub(crate) mod audit;
 pub(crate) mod backup;
 pub(crate) mod catalog;
 pub(crate) mod crypto;
@@ -27,6 +30,7 @@ pub(crate) mod store;
 #[cfg(test)]
 mod tests;
 mod unlocked;
+pub(crate) mod usage;
 
 pub(crate) use unlocked::{Change, Unlocked};
 
@@ -38,8 +42,8 @@ use catalog::{Catalog, Environment};
 use crypto::{CryptoError, Keys, RootKey};
 use header::{Header, HeaderError};
 use manifest::{load, prove};
-use record::{ManifestV1, UnknownForm};
-use recovery::{fill, new_store, rebuild, remove_directory};
+use record::{AuditEntryV1, AuditHeadV1, ManifestV2, UnknownForm};
+use recovery::{copy, fill, new_store, rebuild, remove_directory};
 use std::path::{Path, PathBuf};
 use store::{Committed, Id, Key, Sealed, Store, StoreError};
 
@@ -95,6 +99,8 @@ impl From<UnknownForm> for VaultError {
 pub(crate) struct Place {
     /// The directory that holds all of it.
     pub(crate) state: PathBuf,
+    /// How many entries of the record of accesses are kept.
+    pub(crate) audit_kept: u64,
 }
 
 impl Place {
@@ -227,6 +233,7 @@ impl Vault {
         root: RootKey,
         header: Header,
         now: Timestamp,
+        entries: &[AuditEntryV1],
     ) -> Result<Committed, VaultError> {
         match &self.state {
             State::Absent(store) => store.writable()?,
@@ -235,7 +242,12 @@ impl Vault {
         self.place.mark().map_err(StoreError::from)?;
         let keys = Keys::derive(&root)?;
         let written = header.write()?;
-        let manifest = ManifestV1 { header: keys.digest_header(&written), ..ManifestV1::default() };
+        let manifest = ManifestV2 {
+            header: keys.digest_header(&written),
+            audit: AuditHeadV1::generate()?,
+            endings_told: now.seconds(),
+            ..ManifestV2::default()
+        };
         let personal = crypto::generate()?;
         let development = crypto::generate()?;
         let State::Absent(store) =
@@ -249,6 +261,7 @@ impl Vault {
             root,
             header,
             manifest,
+            audit_kept: self.place.audit_kept,
             catalog: Catalog::default(),
             snapshot_of: None,
             spoilt: false,
@@ -260,7 +273,7 @@ impl Vault {
             development,
             now,
         );
-        let sealed = unlocked.sealed_batch(&changes);
+        let sealed = unlocked.sealed_batch(&changes, entries);
         let mut batch = match sealed {
             Ok(batch) => batch,
             Err(error) => {
@@ -293,6 +306,7 @@ impl Vault {
                 root,
                 header,
                 manifest,
+                audit_kept: self.place.audit_kept,
                 catalog,
                 snapshot_of,
                 spoilt: false,
@@ -339,8 +353,12 @@ impl Vault {
     }
 
     /// Replaces the header; the data keys stay.
-    pub(crate) fn replace_header(&mut self, header: Header) -> Result<Committed, VaultError> {
-        self.unlocked()?.write_header(header)
+    pub(crate) fn replace_header(
+        &mut self,
+        header: Header,
+        entries: &[AuditEntryV1],
+    ) -> Result<Committed, VaultError> {
+        self.unlocked()?.write_header(header, entries)
     }
 
     /// Writes the store anew under `root`, and drops the old one with all that lay in its log, and the
@@ -358,6 +376,34 @@ impl Vault {
         self.exchange_stores(&place.new_store())?;
         self.open_anew(root, now)?;
         tidy(remove_directory(&place.new_store()));
+        Ok(())
+    }
+
+    /// Writes the store anew as it stands, and drops the old one with all that lay in its log, and the snapshots, which are as
+    /// old as that. Blocks for as long as that takes.
+    pub(crate) fn compact(&mut self, now: Timestamp) -> Result<(), VaultError> {
+        let place = self.place.clone();
+        let unlocked = self.unlocked()?;
+        unlocked.store.writable()?;
+        let fresh = new_store(&place)?;
+        copy(&unlocked.store, &fresh)?;
+        drop(fresh);
+        let aside = State::Broken("the store is being written anew".into());
+        let State::Unlocked(unlocked) = std::mem::replace(&mut self.state, aside) else {
+            return Err(VaultError::Locked);
+        };
+        let Unlocked { store, root, .. } = *unlocked;
+        drop(store);
+        let swapped = self.exchange_stores(&place.new_store());
+        if swapped.is_ok() {
+            self.open_anew(root, now)?;
+        } else {
+            self.unlock(root, now)?;
+        }
+        swapped?;
+        remove_directory(&place.snapshots())?;
+        tidy(remove_directory(&place.new_store()));
+        self.unlocked()?.snapshot_of = None;
         Ok(())
     }
 

@@ -4,8 +4,9 @@
 //! [`Call`] is all of them as one enum, so the daemon's match over it is exhaustive. Decoding never echoes
 //! input; see [`crate::fields`].
 
+use crate::client_secret::PublicId;
 use crate::fields::{Edit, Fields, Invalid};
-use crate::kind::{ExchangePolicy, SecretType, Stage, Status};
+use crate::kind::{Analytics, ExchangePolicy, Role, SecretType, Stage, Status};
 use crate::library::{Digest, Elements, PackageFile, WorkspaceFile};
 use crate::name::{OrganizationName, Reference};
 use crate::reply;
@@ -14,6 +15,7 @@ use crate::time::Timestamp;
 use semver::Version;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::collections::BTreeMap;
 
 /// How many secrets a page of `secret.list` holds at the most: an answer of about a megabyte.
 pub const SECRETS_PAGE_MAX: u64 = 1_000;
@@ -23,6 +25,27 @@ pub const PASSPHRASE_MIN: usize = 8;
 
 /// The longest passphrase, in bytes: longer ones are files, and a vault takes those as key files.
 pub const PASSPHRASE_MAX: usize = 1_024;
+
+/// The longest life of a client secret, in seconds: 24 months of 31 days, rounded up to whole days of the calendar.
+pub const CLIENT_SECRET_LIFE_MAX: u64 = 731 * 86_400;
+
+/// How long a client secret lives if nobody says, in seconds: 90 days.
+pub const CLIENT_SECRET_LIFE: u64 = 90 * 86_400;
+
+/// The longest description of a client secret, in bytes.
+pub const DESCRIPTION_MAX: usize = 200;
+
+/// How many entries a page of `audit.list` holds at the most: an answer of about a third of a megabyte.
+pub const AUDIT_PAGE_MAX: u64 = 1_000;
+
+/// How far back usage is kept, in days: a year, and the month that is not over.
+pub const USAGE_DAYS_MAX: u64 = 365;
+
+/// How many facts a CI may say of itself.
+pub const CI_FACTS_MAX: usize = 8;
+
+/// The longest name or text of such a fact, in bytes.
+pub const CI_FACT_MAX: usize = 256;
 
 /// A method: its parameters, its name, its reply.
 pub trait Method: Serialize + Sized {
@@ -95,6 +118,17 @@ methods! {
         /// The protocol that the client speaks, if it wants that checked.
         protocol: Option<u64>,
     } -> reply::Hello;
+
+    /// From now on this connection has the rights of client secrets alone, whoever is on the other end.
+    "authenticate" Authenticate {
+        /// The client secrets; each request needs one of them that allows it.
+        #[serde(serialize_with = "expose")]
+        client_secrets: Vec<Sensitive>,
+        /// The command that this is for, `[a-z-]{1,20}`; usage counts by it.
+        command: Option<String>,
+        /// What the CI says of itself; kept where analytics is complete.
+        ci: Option<BTreeMap<String, String>>,
+    } -> reply::Authenticated;
 
     /// The state of the agent: vault, counts, next refresh, store.
     "agent.status" AgentStatus {} -> reply::AgentStatus;
@@ -288,6 +322,9 @@ methods! {
         secret: Reference,
     } -> reply::Empty;
 
+    /// Secrets that were deleted, while their values may still lie somewhere.
+    "secret.deleted" SecretDeleted {} -> Vec<reply::Tombstone>;
+
     /// Hands out an artifact.
     "artifact.get" ArtifactGet {
         /// The secret's name.
@@ -441,7 +478,101 @@ methods! {
     "workspace.forget" WorkspaceForget {
         /// Its absolute path.
         workspace: String,
+        /// The user who synced it; the caller if not said.
+        uid: Option<u64>,
     } -> reply::Empty;
+
+    /// Issues a client secret. The answer is the only one that ever shows its value.
+    "client_secret.create" ClientSecretCreate {
+        /// The organization that it is for.
+        organization: OrganizationName,
+        /// What it is for, in words.
+        description: String,
+        /// What it may do.
+        role: Role,
+        /// Only in this environment of the organization.
+        environment: Option<Reference>,
+        /// How long it lives, in seconds; 90 days if not said, 24 months at the most.
+        expires_in: Option<u64>,
+        /// How much is kept of its use; `limited` if not said.
+        analytics: Option<Analytics>,
+    } -> reply::ClientSecretIssued;
+    /// Client secrets, the newest first. Never a value.
+    "client_secret.list" ClientSecretList {
+        /// Only this organization's.
+        organization: Option<OrganizationName>,
+    } -> Vec<reply::ClientSecret>;
+    /// One client secret.
+    "client_secret.show" ClientSecretShow {
+        /// Its public id.
+        id: PublicId,
+    } -> reply::ClientSecret;
+    /// Sets how much is kept of a client secret's use: all of it that ever changes.
+    "client_secret.set_analytics" ClientSecretSetAnalytics {
+        /// Its public id.
+        id: PublicId,
+        /// How much.
+        analytics: Analytics,
+    } -> reply::ClientSecret;
+    /// Issues a successor, and ends the present one after an overlap.
+    "client_secret.rotate" ClientSecretRotate {
+        /// The public id of the present one.
+        id: PublicId,
+        /// How much longer it lives, in seconds; 0 if not said. It never lives longer than it would have.
+        overlap: Option<u64>,
+    } -> reply::ClientSecretIssued;
+    /// Ends a client secret at once and for good.
+    "client_secret.revoke" ClientSecretRevoke {
+        /// Its public id.
+        id: PublicId,
+    } -> reply::ClientSecret;
+
+    /// The record of accesses, a page at a time, the oldest of a page first.
+    "audit.list" AuditList {
+        /// Only entries after this number: pages forwards.
+        after: Option<u64>,
+        /// Only entries before this number: pages backwards. Without both, the newest page.
+        before: Option<u64>,
+        /// Only of this secret.
+        secret: Option<Reference>,
+        /// Only by this client secret.
+        client_secret: Option<PublicId>,
+        /// Only from this time on.
+        since: Option<Timestamp>,
+        /// How many at most; 1,000 is the most and the default.
+        limit: Option<u64>,
+    } -> reply::AuditPage;
+    /// Starts notifications `audit.entry` on this connection.
+    "audit.watch" AuditWatch {
+        /// Only of this secret.
+        secret: Option<Reference>,
+        /// Only by this client secret.
+        client_secret: Option<PublicId>,
+    } -> reply::Empty;
+    /// Proves the whole record, or says where it was cut or changed.
+    "audit.verify" AuditVerify {} -> reply::AuditProof;
+
+    /// How often secrets and client secrets were used.
+    "usage.list" UsageList {
+        /// Only this organization's.
+        organization: Option<OrganizationName>,
+        /// Only this secret.
+        secret: Option<Reference>,
+        /// Only this client secret.
+        client_secret: Option<PublicId>,
+        /// How many days back; 30 if not said, 365 at the most.
+        days: Option<u64>,
+        /// Only what was not used for so many seconds.
+        unused: Option<u64>,
+    } -> Vec<reply::Usage>;
+
+    /// What ends soon, or has ended, the first first.
+    "expiring.list" ExpiringList {
+        /// Within so many seconds; 30 days if not said.
+        within: Option<u64>,
+        /// Only this organization's.
+        organization: Option<OrganizationName>,
+    } -> Vec<reply::Expiring>;
 }
 
 impl SecretCreate {

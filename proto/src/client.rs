@@ -3,7 +3,7 @@
 use crate::call::Method;
 use crate::error::{CallError, ErrorName};
 use crate::frame::{Incoming, REPLY_MAX, RequestOut, UNDER_WAY_MAX};
-use crate::reply::{Changed, Missed};
+use crate::reply::{AuditEntry, Changed, Missed};
 use crate::socket::{SYSTEM, check_path};
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -28,13 +28,15 @@ pub struct Client {
     next_id: u64,
 }
 
-/// Something that happened to a watched secret.
+/// What a watching connection is told.
 #[derive(Debug)]
 pub enum Notification {
     /// A change.
     Changed(Changed),
-    /// Changes that were not told.
+    /// Changes, or entries, that were not told.
     Missed(Missed),
+    /// An entry of the record of accesses.
+    Audited(Box<AuditEntry>),
 }
 
 impl Client {
@@ -201,7 +203,7 @@ impl Client {
         }
     }
 
-    /// Waits for the next notification, after a call of `artifact.watch`.
+    /// Waits for the next notification, after a call of `artifact.watch` or `audit.watch`.
     ///
     /// # Errors
     /// [`ErrorName::DaemonUnreachable`] where the connection breaks.
@@ -214,8 +216,11 @@ impl Client {
                 Some("artifact.changed") => {
                     return serde_json::from_str(params).map(Notification::Changed).map_err(|_| unreadable());
                 }
-                Some("artifact.missed") => {
+                Some("artifact.missed" | "audit.missed") => {
                     return serde_json::from_str(params).map(Notification::Missed).map_err(|_| unreadable());
+                }
+                Some("audit.entry") => {
+                    return serde_json::from_str(params).map(Notification::Audited).map_err(|_| unreadable());
                 }
                 _ => {
                     if let Some(error) = incoming.error {
@@ -413,8 +418,7 @@ mod tests {
                 let waiting = stream.read(&mut [0; 1]).is_err();
                 stream.set_nonblocking(false).unwrap();
                 assert!(waiting, "another call came before the answer to a long one");
-                let empty =
-                    r#"{"workspace":"/w","trusted":null,"environment":null,"synced_at":null,"files":[]}"#;
+                let empty = r#"{"workspace":"/w","trusted":null,"environment":null,"synced_at":null,"files":[],"deleted":[]}"#;
                 writeln!(stream, r#"{{"jsonrpc":"2.0","id":{},"result":{empty}}}"#, id(&line)).unwrap();
             }
         });

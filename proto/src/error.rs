@@ -67,7 +67,7 @@ errors! {
     WrongKey = "wrong_key", -32021, exit 4;
     /// Only a passphrase opens this, and none was given.
     PassphraseRequired = "passphrase_required", -32023, exit 2;
-    /// Too many wrong passphrases; wait.
+    /// Too many wrong passphrases, key files or client secrets; wait.
     Throttled = "throttled", -32022, exit 4;
     /// The workspace has not been trusted as it is; said by the client.
     Untrusted = "untrusted", -32024, exit 4;
@@ -91,9 +91,23 @@ errors! {
     Unresolved = "unresolved", -32056, exit 7;
     /// The issuer did not answer, or not in a way that says anything about the credentials.
     IssuerUnreachable = "issuer_unreachable", -32060, exit 8;
+    /// The client secret is not written as one.
+    ClientSecretMalformed = "client_secret_malformed", -32090, exit 4;
+    /// The client secret is none of this vault's.
+    ClientSecretUnknown = "client_secret_unknown", -32091, exit 4;
+    /// The client secret's time has passed.
+    ClientSecretExpired = "client_secret_expired", -32092, exit 4;
+    /// The client secret was revoked.
+    ClientSecretRevoked = "client_secret_revoked", -32093, exit 4;
+    /// The role does not allow this.
+    WrongRole = "wrong_role", -32094, exit 4;
+    /// The rights are another organization's.
+    WrongOrganization = "wrong_organization", -32095, exit 4;
+    /// The rights are another environment's.
+    WrongEnvironment = "wrong_environment", -32096, exit 4;
     /// A thing of that name exists, or a binding that cannot change.
     Conflict = "conflict", -32070, exit 10;
-    /// The disk refused a write; reads go on.
+    /// The disk refused a write, or an access cannot be recorded, and so it is not given.
     StoreFailed = "store_failed", -32080, exit 1;
 }
 

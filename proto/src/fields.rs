@@ -9,6 +9,7 @@ use crate::time::Timestamp;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// The longest name of an unknown field that an error repeats.
@@ -220,6 +221,7 @@ from_json! {
     bool: "true or false",
     u64: "a whole number",
     Vec<String>: "an array of texts",
+    BTreeMap<String, String>: "an object of texts",
 }
 
 macro_rules! from_text {
@@ -234,6 +236,7 @@ macro_rules! from_text {
 }
 from_text!(Timestamp, OrganizationName, Name, Qualified, Reference);
 from_text!(crate::library::FilePath, crate::library::FileMode, crate::library::Digest);
+from_text!(crate::client_secret::PublicId, crate::kind::Role, crate::kind::Analytics);
 from_text!(crate::kind::SecretType, crate::kind::Stage, crate::kind::Status, crate::kind::ExchangePolicy);
 
 impl FromField for semver::Version {
@@ -278,7 +281,7 @@ macro_rules! from_list {
         }
     )+};
 }
-from_list!(Qualified, crate::library::Digest);
+from_list!(Qualified, Sensitive, crate::library::Digest);
 
 impl FromField for SensitiveJson {
     fn from_field(raw: Option<&RawValue>) -> Result<Self, Wrong> {

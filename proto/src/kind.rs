@@ -209,6 +209,68 @@ words! {
     }
 }
 
+words! {
+    /// What somebody who is not the owner may do in an organization.
+    Role {
+        /// Have published packages, and what they hand out.
+        Viewer = "viewer",
+        /// That, and publish.
+        Contributor = "contributor",
+    }
+}
+
+words! {
+    /// How much is kept of the use of a client secret, or of the secrets.
+    Analytics {
+        /// Nothing but when it was last used.
+        Disabled = "disabled",
+        /// Counts by day and command.
+        Limited = "limited",
+        /// That, and each event with its caller.
+        Complete = "complete",
+    }
+}
+
+words! {
+    /// How a client secret stands.
+    ClientSecretStatus {
+        /// It counts.
+        Active = "active",
+        /// Its time has passed.
+        Expired = "expired",
+        /// It was revoked.
+        Revoked = "revoked",
+    }
+}
+
+words! {
+    /// What ends, on the one calendar.
+    Ending {
+        /// A secret with an expiration date.
+        Secret = "secret",
+        /// A secret that is a certificate.
+        Certificate = "certificate",
+        /// A token whose refresh fails.
+        Token = "token",
+        /// A client secret.
+        ClientSecret = "client_secret",
+    }
+}
+
+words! {
+    /// What is wrong in the record of accesses.
+    AuditFault {
+        /// Entries are missing.
+        Cut = "cut",
+        /// Entries are not what was written there.
+        Altered = "altered",
+        /// Entries do not follow the ones before them.
+        Broken = "broken",
+        /// Entries stand behind the end.
+        Surplus = "surplus",
+    }
+}
+
 /// The JSON shape of a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shape {

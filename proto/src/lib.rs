@@ -10,6 +10,7 @@
 //! | [`time`] | whole seconds: instants and durations as text |
 //! | [`sensitive`] | text that is wiped on drop and cannot print |
 //! | [`kind`] | the ten secret types and their fields, stages, statuses |
+//! | [`client_secret`] | the form of a client secret |
 //! | [`library`] | slots, element definitions, files of packages |
 //! | [`template`] | the template language: marks, filters, places of faults |
 //! | [`fields`] | reading a JSON object without ever echoing it |
@@ -22,6 +23,7 @@
 
 pub mod call;
 pub mod client;
+pub mod client_secret;
 pub mod error;
 pub mod fields;
 pub mod frame;

@@ -4,21 +4,26 @@
 //! the line that should stand there. It knows the document's shape (headings, tables, `→` and `←` lines) and
 //! nothing of the daemon.
 
-use crate::call::{self, Call, Method, SECRETS_PAGE_MAX};
+use crate::call::{self, Call, Method};
+use crate::client_secret::{self, PublicId};
 use crate::error::{ErrorName, WireError};
 use crate::frame::{ID_MAX, REPLY_MAX, REQUEST_MAX, Request};
 use crate::kind::{
-    Change, ElementState, ExchangePolicy, FailureCause, Field, Filter, RefreshStatus, SecretType, Shape,
-    Stage, Status, VaultState,
+    Analytics, AuditFault, Change, ClientSecretStatus, ElementState, Ending, ExchangePolicy, FailureCause,
+    Field, Filter, RefreshStatus, Role, SecretType, Shape, Stage, Status, VaultState,
 };
 use crate::{frame, library, name, reply, socket, template};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 
 const DOCUMENT: &str = include_str!("../../docs/protocol.md");
-const NOTIFICATIONS: [&str; 2] = ["artifact.changed", "artifact.missed"];
+const NOTIFICATIONS: [&str; 4] = ["artifact.changed", "artifact.missed", "audit.entry", "audit.missed"];
+
+/// Who may call a method, from the fewest rights to the most.
+const WHO: [&str; 5] = ["anyone", "viewers", "contributors", "owners", "the daemon's own user"];
 
 /// The part of the document under one heading of the second or third level.
 struct Section {
@@ -63,8 +68,23 @@ impl Section {
 
     /// The first column of its tables without its backticks, and whether the third says `yes`.
     fn fields(&self) -> BTreeMap<&'static str, bool> {
-        let cell = |row: &'static str, at| row.split('|').nth(at).unwrap_or_default().trim();
         self.rows().into_iter().map(|row| (cell(row, 1).trim_matches('`'), cell(row, 3) == "yes")).collect()
+    }
+
+    /// The fields whose second column is an array of objects that have a heading of their own, and that heading.
+    fn arrays(&self) -> Vec<(&'static str, &'static str)> {
+        let heading = |row| Some(cell(row, 2).strip_prefix("array of [")?.split_once(']')?.0);
+        self.rows()
+            .into_iter()
+            .filter_map(|row| Some((cell(row, 1).trim_matches('`'), heading(row)?)))
+            .collect()
+    }
+
+    /// The names of its fields, with those of the heading that it says it has all of.
+    fn members(&self) -> BTreeSet<String> {
+        let base = |line: &&'static str| Some(line.strip_prefix("All of [")?.split_once(']')?.0);
+        let inherited = self.lines.iter().find_map(base).map(|title| section(title).fields());
+        texts(self.fields().into_keys().chain(inherited.unwrap_or_default().into_keys()))
     }
 
     /// The rest of its line `- LABEL: …`.
@@ -79,6 +99,16 @@ impl Section {
     fn answers(&self) -> Vec<&'static str> {
         self.lines.iter().filter_map(|line| line.strip_prefix("← ")).collect()
     }
+}
+
+fn cell(row: &'static str, at: usize) -> &'static str {
+    row.split('|').nth(at).unwrap_or_default().trim()
+}
+
+/// Where a link to a heading leads, as `GitHub` makes it.
+fn anchor(title: &str) -> String {
+    let kept = |c: &char| c.is_ascii_alphanumeric() || matches!(c, ' ' | '-' | '_');
+    title.to_lowercase().chars().filter(kept).collect::<String>().replace(' ', "-")
 }
 
 /// What is wrong; it fails at its end, with all of it.
@@ -125,20 +155,25 @@ fn members(value: &Value) -> BTreeSet<String> {
     value.as_object().map(|object| texts(object.keys())).unwrap_or_default()
 }
 
-/// Reads `json` as `T` and compares the members of its object, or of each object in its list.
-fn check_object<T: DeserializeOwned + Debug>(json: &Value, is_list: bool) -> Result<(), String> {
+/// Reads `json` as `T` and writes it again: what is unknown, missing or written in another way shows.
+fn check_object<T: DeserializeOwned + Serialize>(json: &Value) -> Result<(), String> {
     // the error's text is of the document, so it may be shown
     let read: T = serde_json::from_value(json.clone()).map_err(|error| error.to_string())?;
-    let coded = debug_fields(&read, if is_list { 2 } else { 1 });
-    let empty = Vec::new();
-    let items = if is_list { json.as_array().unwrap_or(&empty) } else { std::slice::from_ref(json) };
-    if is_list && items.is_empty() {
-        return Err("the example is an empty list".to_owned());
+    match serde_json::to_value(&read).map_err(|error| error.to_string())? {
+        Value::Array(none) if none.is_empty() => Err("the example is an empty list".to_owned()),
+        written if written == *json => Ok(()),
+        written => Err(format!("the code writes  {written}")),
     }
-    match items.iter().map(members).find(|documented| *documented != coded) {
-        None => Ok(()),
-        Some(documented) => Err(format!("the example has {documented:?}, the code {coded:?}")),
+}
+
+/// The same for the one reply that is only ever read.
+fn check_artifact(json: &Value) -> Result<(), String> {
+    let read: reply::Artifact = serde_json::from_value(json.clone()).map_err(|error| error.to_string())?;
+    let (documented, coded) = (members(json), debug_fields(&read, 1));
+    if documented == coded {
+        return Ok(());
     }
+    Err(format!("the example has {documented:?}, the code {coded:?}"))
 }
 
 /// Checks a result against the reply of its method. A method that is not here is a fault.
@@ -146,31 +181,34 @@ fn check_result(method: &str, result: &Value) -> Result<(), String> {
     macro_rules! replies {
         ($($method:ident)+) => {
             match method {
-                $(call::$method::NAME => {
- check_object::<<call::$method as Method>::Reply>(result, result.is_array())
- })+
+                call::ArtifactGet::NAME | call::PackageGet::NAME => check_artifact(result),
+                $(call::$method::NAME => check_object::<<call::$method as Method>::Reply>(result),)+
                 _ => Err("add the method to the list in protocol_doc.rs".to_owned()),
             }
         };
     }
     replies! {
-        Hello AgentStatus AgentStop
+        Hello Authenticate AgentStatus AgentStop
         VaultInit VaultUnlock VaultLock VaultPassphrase VaultRekey VaultBackup VaultRestore
         OrganizationCreate OrganizationList OrganizationDelete
         EnvironmentCreate EnvironmentList EnvironmentShow EnvironmentDelete
         SecretCreate SecretList SecretShow SecretEdit SecretBind SecretTest SecretRetry SecretWait SecretWhere
-        SecretDeactivate SecretReactivate SecretDelete
-        ArtifactGet ArtifactWatch
+        SecretDeactivate SecretReactivate SecretDelete SecretDeleted
+        ArtifactWatch
         ElementSet ElementList ElementShow ElementDelete ElementResolve LibraryResolve
-        PackagePublish PackageList PackageShow PackageFetch PackageResolve PackageGet
+        PackagePublish PackageList PackageShow PackageFetch PackageResolve
         WorkspaceShow WorkspaceList WorkspaceTrust WorkspaceRecord WorkspaceForget
+        ClientSecretCreate ClientSecretList ClientSecretShow ClientSecretSetAnalytics ClientSecretRotate
+        ClientSecretRevoke
+        AuditList AuditWatch AuditVerify UsageList ExpiringList
     }
 }
 
 fn check_notification(answer: &Value) -> Result<(), String> {
     match answer["method"].as_str() {
-        Some("artifact.changed") => check_object::<reply::Changed>(&answer["params"], false),
-        Some("artifact.missed") => check_object::<reply::Missed>(&answer["params"], false),
+        Some("artifact.changed") => check_object::<reply::Changed>(&answer["params"]),
+        Some("artifact.missed" | "audit.missed") => check_object::<reply::Missed>(&answer["params"]),
+        Some("audit.entry") => check_object::<reply::AuditEntry>(&answer["params"]),
         _ => Err("an answer without an id is an error or a notification".to_owned()),
     }
 }
@@ -201,6 +239,9 @@ fn every_method_and_notification_has_its_heading_and_nothing_else_has() {
     for section in sections().iter().filter(|s| s.code_title().is_some_and(|t| Call::METHODS.contains(&t))) {
         if !matches!(section.item("Needs"), Some("nothing" | "an unlocked vault")) {
             faults.add(section.title, "lacks  - Needs: nothing (or: an unlocked vault)");
+        }
+        if !section.item("Who may").is_some_and(|who| WHO.contains(&who)) {
+            faults.add(section.title, format!("lacks  - Who may:  and one of {WHO:?}"));
         }
         let errors = section.item("Errors").unwrap_or("missing");
         for name in errors.split(", ").filter(|name| *name != "none of its own") {
@@ -308,26 +349,90 @@ fn every_reply_has_its_object_and_every_object_its_fields() {
         }
         let array = if example.is_array() { "An array of " } else { "" };
         let object = section.item("Reply").and_then(|item| item.strip_prefix(array)?.strip_prefix('['));
-        let Some((object, anchor)) = object.and_then(|object| object.split_once(']')) else {
+        let Some((object, link)) = object.and_then(|object| object.split_once(']')) else {
             faults.add(section.title, format!("lacks  - Reply: {array}[Object](#object)"));
             continue;
         };
-        if anchor != format!("(#{})", object.to_lowercase().replace(' ', "-")) {
-            faults.add(section.title, format!("the link {anchor} does not lead to {object}"));
+        if link != format!("(#{})", anchor(object)) {
+            faults.add(section.title, format!("the link {link} does not lead to {object}"));
         }
-        let Some(table) = sections().into_iter().find(|s| s.title == object) else {
-            faults.add(section.title, format!("there is no heading  ### {object}"));
-            continue;
-        };
-        let item = if example.is_array() { &example[0] } else { &example };
-        faults.compare(object, &texts(table.fields().keys()), &members(item));
-        used.insert(object.to_owned());
+        let mut items = vec![(object, if example.is_array() { &example[0] } else { &example })];
+        while let Some((object, item)) = items.pop() {
+            let Some(table) = sections().into_iter().find(|s| s.title == object) else {
+                faults.add(section.title, format!("there is no heading  ### {object}"));
+                continue;
+            };
+            if !item.is_object() {
+                faults.add(section.title, format!("the first example shows no {object}"));
+            }
+            faults.compare(object, &table.members(), &members(item));
+            items.extend(table.arrays().into_iter().map(|(field, object)| (object, &item[field][0])));
+            used.insert(object);
+        }
     }
+    // an entry of the record is told as a notification too, and stands there
+    used.retain(|object| !NOTIFICATIONS.contains(&object.trim_matches('`')));
     let titles: Vec<_> = sections().iter().map(|section| section.title).collect();
     let objects =
         titles.iter().skip_while(|t| **t != "Objects").take_while(|t| **t != "Notifications").skip(1);
-    faults.compare("Objects", &texts(objects), &used);
+    faults.compare("Objects", &texts(objects), &texts(used));
     faults.finish();
+}
+
+#[test]
+fn every_link_within_the_document_leads_to_a_heading() {
+    let headings = texts(sections().iter().map(|section| anchor(section.title)));
+    let links = DOCUMENT.split("](#").skip(1).filter_map(|rest| Some(rest.split_once(')')?.0));
+    let mut faults = Faults::default();
+    for link in links.filter(|link| !headings.contains(*link)) {
+        faults.add("links", format!("no heading is at  #{link}"));
+    }
+    faults.finish();
+}
+
+#[test]
+fn every_client_secret_that_is_shown_whole_is_well_formed() {
+    let mut faults = Faults::default();
+    let mut whole = 0;
+    for rest in DOCUMENT.split(client_secret::PREFIX).skip(1) {
+        let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
+        let (said, behind) = rest.split_at(end);
+        // the prefix alone, a public id, and one that is cut short
+        if said.is_empty() || said.parse::<PublicId>().is_ok() || behind.starts_with('…') {
+            continue;
+        }
+        whole += 1;
+        if let Err(malformed) = client_secret::parse(&format!("{}{said}", client_secret::PREFIX)) {
+            faults.add("client secret", format!("{said}: {malformed}"));
+        }
+    }
+    assert!(whole > 0, "the document shows no client secret");
+    faults.finish();
+}
+
+#[test]
+fn the_expression_for_scanners_takes_what_client_secrets_are_made_of() {
+    const DIGITS: &str = "0-9a-hjkmnp-tv-z";
+    let example = client_secret::compose(
+        &PublicId::from_random([7; 8]),
+        &client_secret::Random::new(zeroize::Zeroizing::new([7; client_secret::RANDOM_LEN])),
+    );
+    let parts: Vec<_> = example.expose()[client_secret::PREFIX.len()..].split('_').collect();
+    let parts: Vec<_> = parts.iter().map(|part| format!("[{DIGITS}]{{{}}}", part.len())).collect();
+    let expression = format!("{}{}", client_secret::PREFIX, parts.join("_"));
+    assert!(section("Client secrets").lines.contains(&&*expression), "lacks the line  {expression}");
+
+    let ranges: Vec<_> = DIGITS.chars().collect();
+    let is_taken = |c: char| {
+        ranges.iter().enumerate().any(|(at, first)| match ranges[at + 1..] {
+            ['-', last, ..] => (*first..=last).contains(&c),
+            _ => *first == c && c != '-',
+        })
+    };
+    for c in '\u{20}'..='\u{7e}' {
+        let id = c.to_string().repeat(client_secret::PUBLIC_ID_LEN);
+        assert_eq!(id.parse::<PublicId>().is_ok(), is_taken(c), "{c}");
+    }
 }
 
 #[test]
@@ -379,6 +484,11 @@ fn every_closed_set_of_words_is_whole() {
         row("change", Change::ALL),
         row("element state", ElementState::ALL),
         row("filter", Filter::ALL),
+        row("role", Role::ALL),
+        row("analytics", Analytics::ALL),
+        row("client secret status", ClientSecretStatus::ALL),
+        row("ending", Ending::ALL),
+        row("audit fault", AuditFault::ALL),
     ];
     let documented = section("Values").rows().into_iter().filter(|row| row.contains("| `"));
     let mut faults = Faults::default();
@@ -395,7 +505,7 @@ fn every_limit_has_its_number() {
         format!("| name of an organization | {} bytes |", name::ORGANIZATION_MAX),
         format!("| any other name | {} bytes |", name::NAME_MAX),
         format!("| path of the socket | {} bytes |", socket::PATH_MAX),
-        format!("| secrets in a page of `secret.list` | {SECRETS_PAGE_MAX} |"),
+        format!("| secrets in a page of `secret.list` | {} |", call::SECRETS_PAGE_MAX),
         format!("| requests of a connection under way at once | {} |", frame::UNDER_WAY_MAX),
         format!("| versions of a package | {} |", library::VERSIONS_MAX),
         format!("| workspaces | {} |", library::WORKSPACES_MAX),
@@ -408,6 +518,16 @@ fn every_limit_has_its_number() {
         format!("| template | {} bytes |", template::TEMPLATE_MAX),
         format!("| filters of a mark | {} |", template::FILTERS_MAX),
         format!("| text that a template may become | {} bytes |", template::RENDERED_MAX),
+        format!("| client secret | {} bytes |", client_secret::CLIENT_SECRET_LEN),
+        format!("| public id of a client secret | {} bytes |", client_secret::PUBLIC_ID_LEN),
+        format!("| client secrets of an `authenticate` | {} |", client_secret::CLIENT_SECRETS_MAX),
+        format!("| facts that a CI says of itself | {} |", call::CI_FACTS_MAX),
+        format!("| name or text of such a fact | {} bytes |", call::CI_FACT_MAX),
+        format!("| description of a client secret | {} bytes |", call::DESCRIPTION_MAX),
+        format!("| life of a client secret, if not said | {} seconds |", call::CLIENT_SECRET_LIFE),
+        format!("| life of a client secret, at most | {} seconds |", call::CLIENT_SECRET_LIFE_MAX),
+        format!("| entries in a page of `audit.list` | {} |", call::AUDIT_PAGE_MAX),
+        format!("| days of `usage.list` | {} |", call::USAGE_DAYS_MAX),
     ];
     let mut faults = Faults::default();
     faults.compare("Limits", &texts(section("Limits").rows()), &texts(coded));

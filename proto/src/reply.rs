@@ -1,11 +1,14 @@
 //! What methods answer. Every attribute is present in JSON, null where empty.
 
+use crate::client_secret::PublicId;
+use crate::error::ErrorName;
 use crate::kind::{
-    Change, ElementState, ExchangePolicy, FailureCause, RefreshStatus, SecretType, Stage, Status, VaultState,
+    Analytics, AuditFault, Change, ClientSecretStatus, ElementState, Ending, ExchangePolicy, FailureCause,
+    RefreshStatus, Role, SecretType, Stage, Status, VaultState,
 };
 use crate::library::{Digest, Elements, FileMode, FilePath, PackageFile, WorkspaceFile};
 use crate::name::{OrganizationName, Qualified, Reference};
-use crate::sensitive::Sensitive;
+use crate::sensitive::{Sensitive, expose};
 use crate::time::Timestamp;
 use semver::Version;
 use serde::{Deserialize, Serialize};
@@ -92,6 +95,8 @@ pub struct Organization {
     pub elements: u64,
     /// How many packages it has.
     pub packages: u64,
+    /// How many client secrets of it count.
+    pub client_secrets: u64,
 }
 
 /// One environment.
@@ -112,6 +117,8 @@ pub struct Environment {
 pub struct EnvironmentDeleted {
     /// The secrets that were bound to it.
     pub unbound: Vec<Qualified>,
+    /// The client secrets that were for it alone, and are revoked now.
+    pub revoked: Vec<PublicId>,
 }
 
 /// A secret's attributes. Never a sensitive field.
@@ -375,7 +382,7 @@ pub struct PackageVersion {
     pub digest: Digest,
     /// When it was published; null for a dry run.
     pub published_at: Option<Timestamp>,
-    /// Who published it: `uid 1000`.
+    /// Who published it: `uid 1000`, `unit deploy.service`, `client secret k3j9x2m4pq`.
     pub published_by: String,
     /// Its elements; null for versions that are only listed.
     pub elements: Option<Elements>,
@@ -416,6 +423,8 @@ pub struct PackageContent {
 pub struct WorkspaceListed {
     /// Its absolute path.
     pub workspace: String,
+    /// The user who synced it.
+    pub uid: u32,
     /// The digest of the `bursar.toml` that a person trusts.
     pub trusted: Option<Digest>,
     /// The environment that it was last built for.
@@ -439,4 +448,207 @@ pub struct Workspace {
     pub synced_at: Option<Timestamp>,
     /// The files that were written, by path.
     pub files: Vec<WorkspaceFile>,
+    /// Those of them in which values of deleted secrets lie.
+    pub deleted: Vec<FilePath>,
+}
+
+/// Answers `authenticate`. It is refused as a whole only if none of them counts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Authenticated {
+    /// In the order in which they were given.
+    pub client_secrets: Vec<AuthenticatedSecret>,
+}
+
+/// How one of the client secrets stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuthenticatedSecret {
+    /// Its public id; null where it shows none.
+    pub id: Option<PublicId>,
+    /// Its organization; null where it does not count.
+    pub organization: Option<OrganizationName>,
+    /// The one environment that it is for.
+    pub environment: Option<Qualified>,
+    /// What it may do; null where it does not count.
+    pub role: Option<Role>,
+    /// When it ends; null where it does not count.
+    pub expires_at: Option<Timestamp>,
+    /// Why it does not count.
+    pub error: Option<ErrorName>,
+    /// The same in words.
+    pub problem: Option<String>,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+/// One client secret, without its value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClientSecret {
+    /// Its public id.
+    pub id: PublicId,
+    /// The organization that it is for.
+    pub organization: OrganizationName,
+    /// The one environment that it is for.
+    pub environment: Option<Qualified>,
+    /// What it is for, in words.
+    pub description: String,
+    /// What it may do.
+    pub role: Role,
+    /// How it stands.
+    pub status: ClientSecretStatus,
+    /// When it was issued.
+    pub created_at: Timestamp,
+    /// When it ends.
+    pub expires_at: Timestamp,
+    /// When it was revoked.
+    pub revoked_at: Option<Timestamp>,
+    /// When it last allowed something.
+    pub last_used_at: Option<Timestamp>,
+    /// How much is kept of its use.
+    pub analytics: Analytics,
+    /// The one that was issued in its place.
+    pub successor: Option<PublicId>,
+}
+
+/// A client secret at the moment when it is issued.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ClientSecretIssued {
+    /// Its value, shown this once.
+    #[serde(serialize_with = "expose")]
+    pub client_secret: Sensitive,
+    /// Everything else.
+    #[serde(flatten)]
+    pub about: ClientSecret,
+}
+
+/// A secret that was deleted, and the places where its values may still lie.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tombstone {
+    /// The name that it had.
+    pub secret: Qualified,
+    /// When it was deleted.
+    pub deleted_at: Timestamp,
+    /// When this is forgotten, whatever still lies there: 30 days later.
+    pub until: Timestamp,
+    /// Whether the store's own log may hold it, sealed; it is rewritten within days.
+    pub store: bool,
+    /// Whether a snapshot may hold it, sealed; it goes with the store's log.
+    pub snapshots: bool,
+    /// The workspaces in whose files a value was written; a sync there replaces or removes them.
+    pub workspaces: Vec<AppliedWorkspace>,
+}
+
+/// An entry of the record of accesses. Never a value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditEntry {
+    /// Its number, from 1 on.
+    pub number: u64,
+    /// When.
+    pub at: Timestamp,
+    /// As whom: `owner`, `agent`, `nobody`, `unit deploy.service`, `client secret k3j9x2m4pq`.
+    pub principal: String,
+    /// The user of the process; null for the agent itself.
+    pub uid: Option<u32>,
+    /// Its process id, where it is known.
+    pub pid: Option<u32>,
+    /// Its executable, where that could be read.
+    pub executable: Option<String>,
+    /// The method, or `exchange` for what the agent does at an issuer by itself.
+    pub method: String,
+    /// What it was about: a name, an id, a path.
+    pub subject: Option<String>,
+    /// The secret whose value it was about, where it was about one.
+    pub secret: Option<Qualified>,
+    /// `ok`, or the name of the error.
+    pub outcome: String,
+    /// How often, in this second.
+    pub count: u64,
+    /// What the CI said of itself, where analytics is complete.
+    pub ci: Option<BTreeMap<String, String>>,
+}
+
+/// Answers `audit.list`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditPage {
+    /// The entries, the oldest first.
+    pub entries: Vec<AuditEntry>,
+    /// What to give as `after` (or `before`, if that was given or neither) for the next page; null at the end. A page may be
+    /// short, or empty, where few entries of it were wanted.
+    pub next: Option<u64>,
+}
+
+/// Answers `audit.verify`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditProof {
+    /// Whether nothing is wrong.
+    pub sound: bool,
+    /// How many entries are kept.
+    pub entries: u64,
+    /// The number of the first of them.
+    pub first: u64,
+    /// The number that the next entry will have.
+    pub next: u64,
+    /// What is wrong, and where; a hundred faults at the most.
+    pub faults: Vec<AuditFaultFound>,
+}
+
+/// Something wrong in the record of accesses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditFaultFound {
+    /// What.
+    pub fault: AuditFault,
+    /// The number of the first entry that it concerns.
+    pub from: u64,
+    /// The number of the last.
+    pub to: u64,
+}
+
+/// How often a secret or a client secret was used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// The secret, if it is one.
+    pub secret: Option<Qualified>,
+    /// The client secret, if it is one.
+    pub client_secret: Option<PublicId>,
+    /// The client secret's description.
+    pub description: Option<String>,
+    /// How much is kept.
+    pub analytics: Analytics,
+    /// When it was last used; null where that was never, or longer ago than is kept.
+    pub last_used_at: Option<Timestamp>,
+    /// How often in the days that were asked for.
+    pub count: u64,
+    /// The days on which it was used, the oldest first.
+    pub days: Vec<UsageDay>,
+}
+
+/// One day of use.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsageDay {
+    /// The day in UTC: `2026-11-21`.
+    pub day: String,
+    /// How often.
+    pub count: u64,
+    /// By which method, or for a client secret by which command.
+    pub by: BTreeMap<String, u64>,
+}
+
+/// Something that ends.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Expiring {
+    /// What it is.
+    pub what: Ending,
+    /// The name of the secret, if it is one's.
+    pub secret: Option<Qualified>,
+    /// The public id, if it is a client secret.
+    pub client_secret: Option<PublicId>,
+    /// The client secret's description.
+    pub description: Option<String>,
+    /// When it ends.
+    pub expires_at: Timestamp,
+    /// Whether it has.
+    pub expired: bool,
+    /// Why it ends, where it is not its date: what keeps its token from being refreshed.
+    pub reason: Option<String>,
+    /// What to do about it.
+    pub hint: Option<String>,
 }

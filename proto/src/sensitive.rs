@@ -111,6 +111,12 @@ impl Expose for Sensitive {
     }
 }
 
+impl Expose for Vec<Sensitive> {
+    fn expose_to<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.iter().map(Sensitive::expose))
+    }
+}
+
 impl Expose for SensitiveJson {
     fn expose_to<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serde_json::from_str::<&RawValue>(&self.0)

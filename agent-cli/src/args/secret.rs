@@ -52,6 +52,9 @@ pub(crate) enum Verb {
     /// Delete a secret for good
     #[command(after_help = "Example:\n  bursar secret delete acme/adobe-io")]
     Delete(Delete),
+    /// List the secrets that were deleted while their values may still lie somewhere, and where
+    #[command(after_help = "Example:\n  bursar secret deleted")]
+    Deleted,
 }
 
 #[derive(clap::Args)]

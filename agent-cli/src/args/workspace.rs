@@ -23,7 +23,8 @@ pub(crate) enum Verb {
     #[command(after_help = "Example:\n  bursar workspace list")]
     List,
     /// Let the agent forget a workspace; its files stay, and are no longer known to hold values
-    #[command(after_help = "Examples:\n  bursar workspace forget\n  bursar workspace forget ~/old/site")]
+    #[command(after_help = "Examples:\n  bursar workspace forget\n  bursar workspace forget ~/old/site\n  \
+                            bursar workspace forget /srv/build --uid 990")]
     Forget(Forget),
 }
 
@@ -45,4 +46,7 @@ pub(crate) struct Forget {
     /// Its directory; the workspace around if not said
     #[arg(value_name = "DIR")]
     pub(crate) directory: Option<PathBuf>,
+    /// The user who synced it, by number; you if not said
+    #[arg(long, value_name = "UID", requires = "directory")]
+    pub(crate) uid: Option<u64>,
 }

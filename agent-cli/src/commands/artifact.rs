@@ -133,6 +133,8 @@ pub(crate) fn watch(session: &Session, watch: Watch) -> Result<(), Stop> {
             Notification::Missed(missed) => {
                 session.printer.reply(&missed, |_| format!("{} changes were missed\n", missed.count))?;
             }
+            // nobody asked for the record
+            Notification::Audited(_) => {}
         }
     }
 }

@@ -63,7 +63,7 @@ fn call(set: Set) -> Result<ElementSet, Stop> {
 }
 
 /// `field staging: …` as `--staging: …`.
-fn by_flag(error: CallError) -> CallError {
+pub(super) fn by_flag(error: CallError) -> CallError {
     let message = error.message.strip_prefix("field ").map(|rest| format!("--{rest}"));
     CallError { message: message.unwrap_or(error.message), ..error }
 }

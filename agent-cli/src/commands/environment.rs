@@ -1,10 +1,13 @@
 //! `bursar environment …`
 
 use crate::args::environment::{Delete, Verb};
-use crate::output::text::{now, record, table, time};
+use crate::output::text::{now, printable, record, table, time};
 use crate::session::Session;
 use crate::stop::Stop;
-use bursar_proto::call::{EnvironmentCreate, EnvironmentDelete, EnvironmentList, EnvironmentShow};
+use bursar_proto::call::{
+    ClientSecretList, EnvironmentCreate, EnvironmentDelete, EnvironmentList, EnvironmentShow,
+};
+use bursar_proto::kind::ClientSecretStatus;
 use bursar_proto::reply::Environment;
 
 pub(crate) fn run(session: &Session, verb: Verb) -> Result<(), Stop> {
@@ -45,12 +48,24 @@ fn delete(session: &Session, delete: Delete) -> Result<(), Stop> {
     let mut client = session.connect()?;
     let found = client.call(&EnvironmentShow { environment })?;
     let name = found.environment.to_string();
+    let listed =
+        client.call(&ClientSecretList { organization: Some(found.environment.organization.clone()) })?;
     session.printer.note(&format!("bound to {name}: {} secrets; they become unbound", found.secrets));
+    let for_it = listed.iter().filter(|one| {
+        one.environment.as_ref() == Some(&found.environment) && one.status == ClientSecretStatus::Active
+    });
+    for one in for_it {
+        session.printer.note(&printable(&format!(
+            "for {name} alone: the client secret {} ({}); it is revoked",
+            one.id, one.description
+        )));
+    }
     session.input.confirm(&format!("deleting the environment {name}"), &name, delete.confirmation.yes)?;
     let reply = client.call(&EnvironmentDelete { environment: found.environment.into() })?;
     session.printer.reply(&reply, |_| {
         let mut lines = vec![format!("deleted {name}")];
         lines.extend(reply.unbound.iter().map(|secret| format!("unbound {secret}")));
+        lines.extend(reply.revoked.iter().map(|id| format!("revoked the client secret {id}")));
         lines.join("\n") + "\n"
     })
 }

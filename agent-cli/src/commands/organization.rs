@@ -6,6 +6,9 @@ use crate::session::Session;
 use crate::stop::Stop;
 use bursar_proto::call::{OrganizationCreate, OrganizationDelete, OrganizationList};
 
+const HEADING: [&str; 7] =
+    ["NAME", "ENVIRONMENTS", "SECRETS", "ELEMENTS", "PACKAGES", "CLIENT SECRETS", "CREATED"];
+
 pub(crate) fn run(session: &Session, verb: Verb) -> Result<(), Stop> {
     match verb {
         Verb::Create(named) => {
@@ -24,11 +27,12 @@ pub(crate) fn run(session: &Session, verb: Verb) -> Result<(), Stop> {
                             one.secrets.to_string(),
                             one.elements.to_string(),
                             one.packages.to_string(),
+                            one.client_secrets.to_string(),
                             one.created_at.to_string(),
                         ]
                     })
                     .collect();
-                table(printer, ["NAME", "ENVIRONMENTS", "SECRETS", "ELEMENTS", "PACKAGES", "CREATED"], &rows)
+                table(printer, HEADING, &rows)
             })
         }
         Verb::Delete(delete) => {

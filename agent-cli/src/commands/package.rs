@@ -6,8 +6,9 @@ use crate::output::text::{cell, printable, table};
 use crate::session::Session;
 use crate::stop::Stop;
 use crate::workspace::operations::{self, PackageStatus, Synced};
+use crate::workspace::plan::State;
 use bursar_proto::call::{PackageList, PackageShow};
-use bursar_proto::library::Definition;
+use bursar_proto::library::{Definition, FilePath};
 use bursar_proto::reply::{Package, PackageFileListed, PackageListed, PackageVersion};
 use std::fmt::Write as _;
 
@@ -28,7 +29,8 @@ pub(crate) fn add(session: &Session, add: Add) -> Result<(), Stop> {
 
 /// Says what was written and removed, after `head`.
 pub(super) fn print_synced(session: &Session, synced: &Synced, head: &str) -> Result<(), Stop> {
-    for path in &synced.kept {
+    // of the others it is told already why they stay
+    for path in synced.kept.iter().filter(|path| !synced.deleted.contains(path)) {
         session.printer.note(&format!(
             "note: {path} was edited and nothing wants it any more: it stays; remove it, or: bursar sync --force"
         ));
@@ -46,7 +48,7 @@ fn describe(synced: &Synced, head: &str) -> String {
     for path in &synced.removed {
         let _ = writeln!(text, "removed {path}");
     }
-    match (text.is_empty(), synced.kept.is_empty()) {
+    match (text.is_empty(), synced.kept.is_empty() && synced.deleted.is_empty()) {
         (true, true) => "everything is current\n".to_owned(),
         (true, false) => "everything else is current\n".to_owned(),
         (false, _) => text,
@@ -62,6 +64,16 @@ pub(crate) fn status(session: &Session, status: Status) -> Result<(), Stop> {
         }
         for file in &status.leftovers {
             let _ = writeln!(text, "{}  {}, and nothing wants it any more", file.path, file.state);
+        }
+        let listed = status.packages.iter().flat_map(|package| &package.files).chain(&status.leftovers);
+        let listed: Vec<&FilePath> = listed.map(|file| &file.path).collect();
+        for path in status.deleted.iter().filter(|path| !listed.contains(path)) {
+            let _ = writeln!(text, "{path}  {}", State::HoldsDeleted);
+        }
+        if !status.deleted.is_empty() {
+            text.push_str(
+                "the values of deleted secrets go with a sync, which names those that stay: bursar sync\n",
+            );
         }
         for path in &status.tracked {
             let _ = writeln!(text, "git would track {path}, which has values in it: add it to .gitignore");
@@ -183,6 +195,7 @@ mod tests {
             written: written.iter().map(json).collect(),
             removed: removed.iter().map(|path| path.parse().unwrap()).collect(),
             kept: Vec::new(),
+            deleted: Vec::new(),
         }
     }
 

@@ -1,14 +1,16 @@
 //! `bursar secret …`
 
 mod change;
+mod deleted;
 mod show;
 
 use crate::args::secret::{Bind, Delete, Following, List, Retry, Verb};
+use crate::output::text::now;
 use crate::session::Session;
 use crate::stop::Stop;
 use bursar_proto::call::{
-    SECRETS_PAGE_MAX, SecretBind, SecretDeactivate, SecretDelete, SecretList, SecretReactivate, SecretRetry,
-    SecretShow, SecretTest, SecretWait, SecretWhere,
+    SECRETS_PAGE_MAX, SecretBind, SecretDeactivate, SecretDelete, SecretDeleted, SecretList,
+    SecretReactivate, SecretRetry, SecretShow, SecretTest, SecretWait, SecretWhere,
 };
 use bursar_proto::client::Client;
 use bursar_proto::error::{CallError, ErrorName};
@@ -49,6 +51,10 @@ pub(crate) fn run(session: &Session, verb: Verb) -> Result<(), Stop> {
             print(session, &session.ask(&SecretReactivate { secret })?)
         }
         Verb::Delete(delete) => self::delete(session, delete),
+        Verb::Deleted => {
+            let all = session.ask(&SecretDeleted {})?;
+            session.printer.reply(&all, |_| deleted::list(&all, now()))
+        }
     }
 }
 
@@ -98,7 +104,11 @@ fn delete(session: &Session, delete: Delete) -> Result<(), Stop> {
     let name = applied.secret.to_string();
     session.input.confirm(&format!("deleting {name} for good"), &name, delete.confirmation.yes)?;
     let reply = session.ask(&SecretDelete { secret: applied.secret.into() })?;
-    session.printer.reply(&reply, |_| format!("deleted {name}\n"))
+    session.printer.reply(&reply, |_| format!("deleted {name}\n"))?;
+    if !applied.workspaces.is_empty() {
+        session.printer.note("its values lie in workspaces until their next sync: bursar secret deleted");
+    }
+    Ok(())
 }
 
 /// Says on stderr where a secret is applied, before it changes.

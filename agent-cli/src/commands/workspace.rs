@@ -1,7 +1,8 @@
 //! `bursar workspace …`
 
 use crate::args::workspace::{Forget, Init, Verb};
-use crate::output::text::{cell, record, table};
+use crate::output::Printer;
+use crate::output::text::{cell, grid, record};
 use crate::session::Session;
 use crate::stop::Stop;
 use crate::workspace::manifest::MANIFEST;
@@ -9,6 +10,7 @@ use crate::workspace::{Workspace, here, own_config, path_text, required, root};
 use bursar_proto::call::{WorkspaceForget, WorkspaceList, WorkspaceShow, WorkspaceTrust};
 use bursar_proto::client::Client;
 use bursar_proto::reply;
+use rustix::process::geteuid;
 
 pub(crate) fn run(session: &Session, verb: Verb) -> Result<(), Stop> {
     match verb {
@@ -20,10 +22,7 @@ pub(crate) fn run(session: &Session, verb: Verb) -> Result<(), Stop> {
         }
         Verb::List => {
             let all = session.ask(&WorkspaceList {})?;
-            session.printer.reply(&all, |printer| {
-                let rows: Vec<_> = all.iter().map(row).collect();
-                table(printer, ["WORKSPACE", "ENVIRONMENT", "FILES", "SYNCED"], &rows)
-            })
+            session.printer.reply(&all, |printer| list(printer, &all, geteuid().as_raw()))
         }
         Verb::Forget(forget) => self::forget(session, &forget),
     }
@@ -69,8 +68,24 @@ fn describe(workspace: &Workspace) -> String {
     ])
 }
 
-fn row(one: &reply::WorkspaceListed) -> [String; 4] {
-    [one.workspace.clone(), cell(one.environment.as_ref()), one.files.to_string(), cell(one.synced_at)]
+/// The workspaces; whose they are only where that says something.
+fn list(printer: &Printer, all: &[reply::WorkspaceListed], own: u32) -> String {
+    let others = all.iter().any(|one| one.uid != own);
+    let rows: Vec<Vec<String>> = all
+        .iter()
+        .map(|one| {
+            let mut row = vec![
+                one.workspace.clone(),
+                cell(one.environment.as_ref()),
+                one.files.to_string(),
+                cell(one.synced_at),
+            ];
+            row.extend(others.then(|| cell((one.uid != own).then_some(one.uid))));
+            row
+        })
+        .collect();
+    let heading = ["WORKSPACE", "ENVIRONMENT", "FILES", "SYNCED", "USER"];
+    grid(printer, heading.get(..if others { 5 } else { 4 }).unwrap_or(&heading), &rows)
 }
 
 fn forget(session: &Session, forget: &Forget) -> Result<(), Stop> {
@@ -83,7 +98,7 @@ fn forget(session: &Session, forget: &Forget) -> Result<(), Stop> {
         },
     };
     let workspace = path_text(&path)?;
-    let reply = session.ask(&WorkspaceForget { workspace: workspace.clone() })?;
+    let reply = session.ask(&WorkspaceForget { workspace: workspace.clone(), uid: forget.uid })?;
     session.printer.reply(&reply, |_| format!("forgot {workspace}\n"))
 }
 
@@ -153,6 +168,31 @@ mod tests {
             environment: environment.map(|name| name.parse().unwrap()),
             library: library.map(|name| name.parse().unwrap()),
         })
+    }
+
+    #[test]
+    fn a_user_is_told_only_where_one_is_another() {
+        let listed = |uids: &[u32]| {
+            let all: Vec<reply::WorkspaceListed> = uids
+                .iter()
+                .map(|uid| {
+                    let json = serde_json::json!({
+                        "workspace": "/w", "uid": uid, "trusted": null, "environment": null, "synced_at": null, "files": 0
+                    });
+                    serde_json::from_value(json).unwrap()
+                })
+                .collect();
+            list(&Printer::new(false, true), &all, 1000)
+        };
+        assert_eq!(
+            listed(&[1000]),
+            "WORKSPACE  ENVIRONMENT  FILES  SYNCED\n/w         -            0      -\n"
+        );
+        assert_eq!(
+            listed(&[1000, 33]),
+            "WORKSPACE  ENVIRONMENT  FILES  SYNCED  USER\n/w         -            0      -       -\n\
+             /w         -            0      -       33\n"
+        );
     }
 
     #[test]

@@ -70,9 +70,17 @@ pub(crate) fn now() -> Timestamp {
     Timestamp::from_seconds(i64::try_from(seconds).unwrap_or(i64::MAX))
 }
 
-/// Text without what would move a terminal's cursor or its colours.
+/// Text without what would move a terminal's cursor, change its colours, or show its characters in another order.
 pub(crate) fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    text.chars().map(|c| if c.is_control() || steers(c) { '\u{fffd}' } else { c }).collect()
+}
+
+/// Line separators, and what turns the direction of a line (`Bidi_Control` in Unicode).
+fn steers(c: char) -> bool {
+    matches!(
+        c,
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+    )
 }
 
 #[cfg(test)]
@@ -105,5 +113,6 @@ mod tests {
     #[test]
     fn a_terminal_is_not_steered_from_outside() {
         assert_eq!(printable("a\x1b[2Jb\n"), "a\u{fffd}[2Jb\u{fffd}");
+        assert_eq!(printable("\u{9b}31m\u{202e}\u{7f}é"), "\u{fffd}31m\u{fffd}\u{fffd}é");
     }
 }

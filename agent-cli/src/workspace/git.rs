@@ -2,6 +2,7 @@
 //! its own holds; nothing that a repository configures is run.
 
 use crate::stop::Stop;
+use crate::surroundings::CLIENT_SECRETS;
 use bursar_proto::error::{CallError, ErrorName};
 use bursar_proto::library::FilePath;
 use std::collections::{BTreeMap, BTreeSet};
@@ -180,7 +181,7 @@ fn git(directory: &Path) -> Command {
     git.args(["-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"]);
     // a directory that only looks like a repository sets nothing
     git.args(["-c", "safe.bareRepository=explicit"]);
-    for name in STRAY {
+    for name in STRAY.into_iter().chain(CLIENT_SECRETS) {
         git.env_remove(name);
     }
     git.env("LC_ALL", "C").env("GIT_OPTIONAL_LOCKS", "0").env("GIT_DISCOVERY_ACROSS_FILESYSTEM", "1");

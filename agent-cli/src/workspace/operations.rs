@@ -2,6 +2,7 @@
 //! is written before all of it is good.
 
 use super::Workspace;
+use super::deleted;
 use super::edit::with_packages;
 use super::git::tracked;
 use super::library::Names;
@@ -34,6 +35,8 @@ pub(crate) struct Synced {
     pub(crate) removed: Vec<FilePath>,
     /// Files that nothing wants any more and that somebody edited.
     pub(crate) kept: Vec<FilePath>,
+    /// Files that stay though the value of a deleted secret may be in them.
+    pub(crate) deleted: Vec<FilePath>,
 }
 
 /// A package at its version.
@@ -60,6 +63,8 @@ pub(crate) struct Status {
     pub(crate) packages: Vec<PackageStatus>,
     /// Files that nothing wants any more.
     pub(crate) leftovers: Vec<FileStatus>,
+    /// Files in which the value of a deleted secret lies.
+    pub(crate) deleted: Vec<FilePath>,
     /// Files with values that git would track.
     pub(crate) tracked: Vec<FilePath>,
     /// What keeps the workspace's own library from being looked at.
@@ -100,19 +105,50 @@ pub(crate) fn sync(
 ) -> Result<Synced, Stop> {
     let workspace = Workspace::hold(session)?;
     let environment = workspace.environment(environment)?;
-    let lock = workspace.lock()?;
+    let asked = Asked { environment, lock: workspace.lock()?, allowed, update };
     let mut client = session.connect()?;
-    let known = workspace.require_trust(&mut client)?;
-    let place = Place::ask(&mut client, environment, &workspace)?;
-    let mut ask = Ask { session, client: &mut client };
-    let fetched = fetch(&mut ask, &workspace, &place, &known, &lock, update)?;
+    let known = workspace.known(&mut client)?;
+    brought_up(session, &mut client, &workspace, &known, &asked).map_err(|stop| {
+        deleted::after_stop(session, &mut client, &workspace, &known, &asked.environment, stop)
+    })
+}
+
+/// What a sync was asked for, and what is pinned.
+struct Asked {
+    environment: Reference,
+    lock: Lock,
+    allowed: Allowed,
+    update: bool,
+}
+
+fn brought_up(
+    session: &Session,
+    client: &mut Client,
+    workspace: &Workspace,
+    known: &reply::Workspace,
+    asked: &Asked,
+) -> Result<Synced, Stop> {
+    admit(session, workspace, known)?;
+    let place = Place::ask(client, asked.environment.clone(), workspace)?;
+    let mut ask = Ask { session, client };
+    let chosen = ask.chosen(workspace, &asked.lock, asked.update)?;
+    let mut fetched = ask.fetch(chosen, &place)?;
+    let with_built = looks_at_built(session, known);
+    if with_built && let Some((library, content)) = workspace.built(known)? {
+        fetched.push(ask.library(library, content, &place)?);
+    }
     gate_all(&fetched)?;
     let wanted = ask.render(&fetched)?;
     let pins = pins(&fetched);
     let own = workspace.new_lock(&pins)?.into_iter().collect();
     let environment = &place.home.environment;
-    let update = Update { session, workspace: &workspace, known: &known, environment, own, allowed };
-    synced(&mut client, &update, &wanted, |_| true, &fetched)
+    let update = Update { session, workspace, known, environment, own, allowed: asked.allowed };
+    let mut synced = synced(client, &update, &wanted, |file| with_built || of_packages(file), &fetched)?;
+    let is_wanted = |path: &FilePath| wanted.iter().any(|file| file.path == *path);
+    let cleaned = deleted::after_sync(session, client, workspace, known, is_wanted)?;
+    synced.removed.extend(cleaned.removed);
+    synced.deleted = cleaned.left;
+    Ok(synced)
 }
 
 /// Adds packages to `bursar.toml`, pins them, and builds them.
@@ -126,7 +162,8 @@ pub(crate) fn add(
     let environment = workspace.environment(environment)?;
     let mut lock = workspace.lock()?;
     let mut client = session.connect()?;
-    let known = workspace.require_trust(&mut client)?;
+    let known = workspace.known(&mut client)?;
+    admit(session, &workspace, &known)?;
     let place = Place::ask(&mut client, environment, &workspace)?;
     let mut ask = Ask { session, client: &mut client };
 
@@ -167,13 +204,16 @@ pub(crate) fn status(session: &Session, environment: Option<Reference>) -> Resul
     let environment = workspace.environment(environment)?;
     let lock = workspace.lock()?;
     let mut client = session.connect()?;
-    let known = workspace.require_trust(&mut client)?;
+    let known = workspace.known(&mut client)?;
+    admit(session, &workspace, &known)?;
     let place = Place::ask(&mut client, environment, &workspace)?;
     let mut ask = Ask { session, client: &mut client };
     let chosen = ask.chosen(&workspace, &lock, false)?;
     let mut fetched = ask.fetch(chosen, &place)?;
     // the packages are told about also where a template of our own is half edited
-    let faults = match workspace.built(&known) {
+    let with_built = looks_at_built(session, &known);
+    let built = if with_built { workspace.built(&known) } else { Ok(None) };
+    let faults = match built {
         Ok(None) => Vec::new(),
         Ok(Some((library, content))) => {
             fetched.push(ask.library(library, content, &place)?);
@@ -183,16 +223,21 @@ pub(crate) fn status(session: &Session, environment: Option<Reference>) -> Resul
         Err(stop) => return Err(stop),
     };
     let wanted = ask.render(&fetched)?;
-    let comparison =
-        Comparison::glimpse(&workspace, &wanted, &known, |file| faults.is_empty() || of_packages(file))?;
+    let is_looked_at = |file: &WorkspaceFile| with_built && faults.is_empty() || of_packages(file);
+    let comparison = Comparison::glimpse(&workspace, &wanted, &known, is_looked_at)?;
     comparison.sweep(&workspace);
     let pins = pins(&fetched);
     let plan = &comparison.plan;
     let tracked = tracked(&workspace.root, comparison.with_values())?;
     let pinned = workspace.new_lock(&pins)?.is_none();
     let good = fetched.iter().all(Fetched::is_good);
-    let current = plan.is_current() && tracked.is_empty() && good && pinned && faults.is_empty();
-    let stands = |(path, state): (&FilePath, &State)| FileStatus { path: path.clone(), state: *state };
+    let deleted = deleted::lying(&workspace, &known, plan);
+    let clean = tracked.is_empty() && deleted.is_empty();
+    let current = plan.is_current() && clean && good && pinned && faults.is_empty();
+    let stands = |(path, state): (&FilePath, &State)| {
+        let state = if deleted.contains(path) { State::HoldsDeleted } else { *state };
+        FileStatus { path: path.clone(), state }
+    };
     let packages = fetched
         .into_iter()
         .map(|one| {
@@ -214,6 +259,7 @@ pub(crate) fn status(session: &Session, environment: Option<Reference>) -> Resul
         environment: place.home.environment,
         packages,
         leftovers: plan.leftovers.iter().map(stands).collect(),
+        deleted,
         tracked,
         faults,
         pinned,
@@ -259,21 +305,23 @@ fn of_packages(file: &WorkspaceFile) -> bool {
     file.version.is_some()
 }
 
-/// All packages of a workspace, at their versions, and what was built of its own library.
-fn fetch(
-    ask: &mut Ask<'_>,
-    workspace: &Workspace,
-    place: &Place<'_>,
-    known: &reply::Workspace,
-    lock: &Lock,
-    update: bool,
-) -> Result<Vec<Fetched>, Stop> {
-    let chosen = ask.chosen(workspace, lock, update)?;
-    let mut fetched = ask.fetch(chosen, place)?;
-    if let Some((library, content)) = workspace.built(known)? {
-        fetched.push(ask.library(library, content, place)?);
+/// Lets through a workspace for which values may be handed out: a person has trusted it as it is, or there is none to be
+/// asked, and client secrets alone decide.
+///
+/// # Errors
+/// It is not trusted.
+fn admit(session: &Session, workspace: &Workspace, known: &reply::Workspace) -> Result<(), Stop> {
+    if session.is_non_interactive() { Ok(()) } else { workspace.check_trust(known) }
+}
+
+/// Whether what was built of the workspace's own library is looked at, too: that takes an owner, for it names secrets
+/// that no package has published. Otherwise it stays as it is, and that is said.
+fn looks_at_built(session: &Session, known: &reply::Workspace) -> bool {
+    let is_closed = session.is_non_interactive();
+    if is_closed && known.files.iter().any(|file| !of_packages(file)) {
+        session.printer.note("note: what bursar build wrote here takes an owner, and is not looked at");
     }
-    Ok(fetched)
+    !is_closed
 }
 
 fn pins(fetched: &[Fetched]) -> Lock {
@@ -315,5 +363,9 @@ fn synced(
         written: written.collect(),
         removed: done.removed,
         kept: done.kept,
+        deleted: Vec::new(),
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -21,6 +21,9 @@ pub(crate) enum State {
     Missing,
     /// Written by somebody else.
     Edited,
+    /// The value of a deleted secret is in it. No plan says so: it is what the agent knows.
+    #[serde(rename = "holds_deleted_value")]
+    HoldsDeleted,
 }
 
 impl fmt::Display for State {
@@ -30,6 +33,7 @@ impl fmt::Display for State {
             Self::Stale => "stale",
             Self::Missing => "missing",
             Self::Edited => "edited",
+            Self::HoldsDeleted => "holds a deleted value",
         })
     }
 }

@@ -268,7 +268,10 @@ impl Update<'_> {
         if !(writes.is_empty() && removals.is_empty() && self.own.is_empty()) {
             self.write(client, comparison, &writes, &removals)?;
             client.call(&end)?;
-        } else if end.files != self.known.files || self.known.environment.as_ref() != Some(self.environment) {
+        } else if end.files != self.known.files
+            || self.known.environment.as_ref() != Some(self.environment)
+            || !self.known.deleted.is_empty()
+        {
             client.call(&end)?;
         }
         Ok(Done {
@@ -313,9 +316,11 @@ impl Update<'_> {
         drafts.commit(removals.iter().map(|path| path.as_str()))
     }
 
-    /// What the agent is told; at the end also that our own edit of `bursar.toml` is trusted as it was before.
-    fn record(&self, files: Vec<WorkspaceFile>, at_end: bool) -> Result<WorkspaceRecord, Stop> {
-        let edited = self.own.iter().find(|(name, _)| *name == MANIFEST && at_end);
+    /// What the agent is told; at the end also that our own edit of `bursar.toml` is trusted as it was before. Trust is a
+    /// person's: where none is, none was asked for, and none is carried on.
+    pub(super) fn record(&self, files: Vec<WorkspaceFile>, at_end: bool) -> Result<WorkspaceRecord, Stop> {
+        let is_trusted = at_end && !self.session.is_non_interactive();
+        let edited = self.own.iter().find(|(name, _)| *name == MANIFEST && is_trusted);
         Ok(WorkspaceRecord {
             workspace: self.workspace.path()?,
             environment: self.environment.clone().into(),

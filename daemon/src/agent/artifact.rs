@@ -4,12 +4,14 @@
 //! form in which it is answered, so opening it is writing the reply.
 
 use super::fault::{explained, failed, inactive};
+use super::request::Request;
 use super::secret::named;
 use super::{Agent, Answer, environment_id, no_secret, secret_id};
 use crate::exchange::Cause;
 use crate::policy::Authorized;
 use crate::refresh::{Flight, plan};
 use crate::server::peer::Caller;
+use crate::server::session::Party;
 use crate::vault::Unlocked;
 use crate::vault::catalog::{Catalog, Secret};
 use crate::vault::record::Saved;
@@ -38,6 +40,24 @@ pub(crate) enum Got {
     Waits(Flight),
 }
 
+/// Who is handed an artifact.
+#[derive(Clone, Copy)]
+enum Taker<'a> {
+    /// An owner, by the short way.
+    Quick(&'a Party),
+    /// Whoever made a request, which is recorded when it is answered.
+    Asked(&'a Request),
+}
+
+impl Taker<'_> {
+    fn caller(&self) -> &Caller {
+        match self {
+            Self::Quick(party) => &party.caller,
+            Self::Asked(request) => &request.party.caller,
+        }
+    }
+}
+
 /// Whether an artifact may be handed out now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
@@ -53,7 +73,7 @@ impl Agent {
     pub(crate) fn get_now(
         self: &Arc<Self>,
         call: Authorized<QuickGet<'_>>,
-        caller: &Caller,
+        party: &Party,
         out: &mut Vec<u8>,
     ) -> Result<Got, CallError> {
         let QuickGet { secret, min_validity } = call.into_inner();
@@ -70,11 +90,11 @@ impl Agent {
             })?);
             return Err(no_secret(&name));
         };
-        self.hand_out(unlocked, id, min_validity, caller, true, out)
+        self.hand_out(unlocked, id, min_validity, Taker::Quick(party), true, out)
     }
 
     /// Hands out an artifact, after an exchange if need be.
-    pub(super) async fn artifact_get(self: &Arc<Self>, call: ArtifactGet, caller: &Caller) -> Answer {
+    pub(super) async fn artifact_get(self: &Arc<Self>, call: ArtifactGet, request: &Request) -> Answer {
         let name = self.resolve(call.secret);
         let environment = call.environment.map(|environment| environment.within(&name.organization));
         let find = |unlocked: &mut Unlocked| {
@@ -84,7 +104,7 @@ impl Agent {
                 None => Ok(id),
             }
         };
-        self.hand_out_in_time(find, call.min_validity, caller).await
+        self.hand_out_in_time(find, call.min_validity, request).await
     }
 
     /// Hands out the artifact of the secret that `find` names, after an exchange if need be.
@@ -92,7 +112,7 @@ impl Agent {
         self: &Arc<Self>,
         find: impl Fn(&mut Unlocked) -> Result<Id, CallError>,
         min_validity: Option<u64>,
-        caller: &Caller,
+        request: &Request,
     ) -> Answer {
         let mut out = Zeroizing::new(Vec::with_capacity(ARTIFACT_ROOM));
         let mut may_wait = true;
@@ -101,7 +121,7 @@ impl Agent {
                 let mut vault = self.vault();
                 let unlocked = vault.unlocked()?;
                 let id = find(unlocked)?;
-                match self.hand_out(unlocked, id, min_validity, caller, may_wait, &mut out)? {
+                match self.hand_out(unlocked, id, min_validity, Taker::Asked(request), may_wait, &mut out)? {
                     Got::Written => return Ok(out),
                     Got::Waits(flight) => flight,
                 }
@@ -117,7 +137,7 @@ impl Agent {
         unlocked: &mut Unlocked,
         id: Id,
         min_validity: Option<u64>,
-        caller: &Caller,
+        taker: Taker<'_>,
         may_wait: bool,
         out: &mut Vec<u8>,
     ) -> Result<Got, CallError> {
@@ -133,7 +153,18 @@ impl Agent {
         };
         if let Verdict::Serve = verdict {
             out.push(b'}');
-            self.note_caller(id, caller, now);
+            let recorded = match taker {
+                Taker::Quick(party) => self.record_get(party, &id, || secret.full_name(), now),
+                Taker::Asked(request) => {
+                    request.about_secret(id, secret.full_name());
+                    Ok(())
+                }
+            };
+            if let Err(refused) = recorded {
+                unwrite(out, start);
+                return Err(refused.into());
+            }
+            self.note_caller(id, taker.caller(), now);
             self.used(now);
             return Ok(Got::Written);
         }

@@ -2,6 +2,7 @@
 
 use super::library::{environment_target, unresolved};
 use super::organization::{chosen, no_organization};
+use super::request::Request;
 use super::{Agent, new_id, no_secret};
 use crate::vault::Change;
 use crate::vault::catalog::{Catalog, Definition, Element, Secret};
@@ -17,7 +18,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 impl Agent {
-    pub(super) async fn element_set(&self, call: ElementSet) -> Result<reply::Element, CallError> {
+    pub(super) async fn element_set(
+        &self,
+        call: ElementSet,
+        request: &Request,
+    ) -> Result<reply::Element, CallError> {
         let name = self.resolve(call.element);
         let slots = [
             (Stage::Development, call.development),
@@ -25,7 +30,7 @@ impl Agent {
             (Stage::Production, call.production),
         ];
         let (fresh, now) = (new_id()?, self.clock.now());
-        self.write(|catalog| {
+        self.write(request, |catalog| {
             if !catalog.organizations.contains_key(&name.organization) {
                 return Err(no_organization(&name.organization));
             }
@@ -72,9 +77,13 @@ impl Agent {
         element.map(|element| view(catalog, element)).ok_or_else(|| no_element(&name))
     }
 
-    pub(super) async fn element_delete(&self, element: Reference) -> Result<reply::Empty, CallError> {
+    pub(super) async fn element_delete(
+        &self,
+        element: Reference,
+        request: &Request,
+    ) -> Result<reply::Empty, CallError> {
         let name = self.resolve(element);
-        self.write(|catalog| {
+        self.write(request, |catalog| {
             let id = catalog.element_id(&name).ok_or_else(|| no_element(&name))?;
             catalog.remove_element(&id);
             Ok((vec![Change::Element(id)], reply::Empty {}))

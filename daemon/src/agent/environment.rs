@@ -1,6 +1,8 @@
 //! environment.*
 
+use super::client_secret::revoke_of;
 use super::organization::{chosen, no_organization};
+use super::request::Request;
 use super::{Agent, environment_id, new_id};
 use crate::vault::Change;
 use crate::vault::catalog::{Catalog, Environment};
@@ -14,10 +16,11 @@ impl Agent {
     pub(super) async fn environment_create(
         &self,
         call: EnvironmentCreate,
+        request: &Request,
     ) -> Result<reply::Environment, CallError> {
         let name = self.resolve(call.environment);
         let (id, now, stage) = (new_id()?, self.clock.now(), call.stage);
-        self.write(|catalog| {
+        self.write(request, |catalog| {
             let organization = catalog
                 .organizations
                 .get(&name.organization)
@@ -65,11 +68,12 @@ impl Agent {
     pub(super) async fn environment_delete(
         &self,
         call: EnvironmentDelete,
+        request: &Request,
     ) -> Result<reply::EnvironmentDeleted, CallError> {
         let name = self.resolve(call.environment);
         let now = self.clock.now();
-        let freed = self
-            .write(|catalog| {
+        let (freed, revoked) = self
+            .write(request, |catalog| {
                 let id = environment_id(catalog, &name)?;
                 let freed = catalog.bound_to(&id);
                 let mut changes = vec![Change::Environment(id)];
@@ -82,8 +86,10 @@ impl Agent {
                     changes.push(Change::Artifact(*secret, None));
                     changes.push(Change::Secret(*secret));
                 }
+                let (revoking, revoked) = revoke_of(catalog, &id, now);
+                changes.extend(revoking);
                 catalog.remove_environment(&id);
-                Ok((changes, freed))
+                Ok((changes, (freed, revoked)))
             })
             .await?;
         let mut vault = self.vault();
@@ -94,7 +100,7 @@ impl Agent {
             unbound.push(secret.full_name());
         }
         unbound.sort();
-        Ok(reply::EnvironmentDeleted { unbound })
+        Ok(reply::EnvironmentDeleted { unbound, revoked })
     }
 }
 

@@ -1,7 +1,6 @@
 //! What goes wrong inside, mapped once to the closed set of the wire.
 
 use crate::exchange::Cause;
-use crate::policy::Denied;
 use crate::vault::VaultError;
 use crate::vault::backup::BackupError;
 use crate::vault::catalog::Secret;
@@ -76,12 +75,6 @@ impl From<StoreError> for CallError {
             StoreError::Disk(_) => "see to the disk and try again",
         };
         Self::new(ErrorName::StoreFailed, error.to_string()).hint(hint)
-    }
-}
-
-impl From<Denied> for CallError {
-    fn from(denied: Denied) -> Self {
-        Self::new(ErrorName::Denied, denied.to_string())
     }
 }
 

@@ -1,11 +1,13 @@
 //! organization.*
 
+use super::request::Request;
 use super::{Agent, new_id};
 use crate::vault::catalog::{Catalog, Organization};
 use crate::vault::part::drop_parts;
-use crate::vault::{Change, found_organization};
+use crate::vault::{Change, found_organization, usage};
 use bursar_proto::call::{OrganizationCreate, OrganizationDelete};
 use bursar_proto::error::{CallError, ErrorName};
+use bursar_proto::kind::ClientSecretStatus;
 use bursar_proto::name::{OrganizationName, PERSONAL};
 use bursar_proto::reply;
 use std::collections::BTreeMap;
@@ -14,10 +16,11 @@ impl Agent {
     pub(super) async fn organization_create(
         &self,
         call: OrganizationCreate,
+        request: &Request,
     ) -> Result<reply::Organization, CallError> {
         let (id, environment, now) = (new_id()?, new_id()?, self.clock.now());
         let name = call.organization;
-        self.write(|catalog| {
+        self.write(request, |catalog| {
             if catalog.organizations.contains_key(&name) {
                 return Err(CallError::new(ErrorName::Conflict, format!("organization {name} exists"))
                     .hint("see which there are: bursar organization list"));
@@ -32,10 +35,12 @@ impl Agent {
             secrets: 0,
             elements: 0,
             packages: 0,
+            client_secrets: 0,
         })
     }
 
     pub(super) fn organization_list(&self) -> Result<Vec<reply::Organization>, CallError> {
+        let now = self.clock.now();
         let mut vault = self.vault();
         let catalog = &vault.unlocked()?.catalog;
         Ok(catalog
@@ -48,6 +53,11 @@ impl Agent {
                 secrets: organization.secrets.len() as u64,
                 elements: organization.elements.len() as u64,
                 packages: organization.packages.len() as u64,
+                client_secrets: catalog
+                    .client_secrets_of(|one| {
+                        one.organization == *name && one.status(now) == ClientSecretStatus::Active
+                    })
+                    .len() as u64,
             })
             .collect())
     }
@@ -55,9 +65,10 @@ impl Agent {
     pub(super) async fn organization_delete(
         &self,
         call: OrganizationDelete,
+        request: &Request,
     ) -> Result<reply::Empty, CallError> {
-        let name = call.organization;
-        self.write(|catalog| {
+        let (name, now) = (call.organization, self.clock.now());
+        self.write(request, |catalog| {
             let organization = catalog.organizations.get(&name).ok_or_else(|| no_organization(&name))?;
             if name.as_str() == PERSONAL {
                 return Err(CallError::new(ErrorName::Conflict, "the organization personal stays"));
@@ -87,6 +98,11 @@ impl Agent {
             for id in environments {
                 catalog.remove_environment(&id);
                 changes.push(Change::Environment(id));
+            }
+            for id in catalog.client_secrets_of(|one| one.organization == name) {
+                catalog.remove_client_secret(&id);
+                changes.push(Change::ClientSecret(id));
+                changes.extend(usage::forget(&id, now));
             }
             catalog.organizations.remove(&name);
             Ok((changes, ()))

@@ -5,8 +5,8 @@ mod publish;
 
 use super::library::{Asked, Target, environment_target, shown, unresolved};
 use super::organization::{chosen, no_organization};
+use super::request::Request;
 use super::{Agent, Answer};
-use crate::server::peer::Caller;
 use crate::vault::catalog::{Catalog, Definition, FileListed, Package, file_place};
 use crate::vault::store::Id;
 use bursar_proto::call::{PackageFetch, PackageGet, PackageList, PackageResolve, PackageShow};
@@ -21,13 +21,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 impl Agent {
-    pub(super) fn package_list(&self, call: &PackageList) -> Result<Vec<reply::PackageListed>, CallError> {
+    pub(super) fn package_list(
+        &self,
+        call: &PackageList,
+        request: &Request,
+    ) -> Result<Vec<reply::PackageListed>, CallError> {
         let mut vault = self.vault();
         let catalog = &vault.unlocked()?.catalog;
         let packages = chosen(catalog, call.organization.as_ref())?.flat_map(|(organization, content)| {
             content.packages.iter().map(move |(name, versions)| (organization, name, versions))
         });
         Ok(packages
+            .filter(|(organization, _, _)| request.sees(organization))
             .filter_map(|(organization, name, versions)| {
                 let all = versions.values().filter_map(|id| catalog.packages.get(id));
                 Some(reply::PackageListed {
@@ -97,7 +102,7 @@ impl Agent {
         Ok(reply::Resolution { environment: Some(environment), stage: target.stage(), elements })
     }
 
-    pub(super) async fn package_get(self: &Arc<Self>, call: PackageGet, caller: &Caller) -> Answer {
+    pub(super) async fn package_get(self: &Arc<Self>, call: PackageGet, request: &Request) -> Answer {
         let name = self.resolve(call.package);
         let environment = of_package(&name, call.environment)?;
         let awaited = {
@@ -121,7 +126,7 @@ impl Agent {
                     .ok_or_else(|| CallError::new(ErrorName::Internal, "an element resolved to no secret")),
             }
         };
-        self.hand_out_in_time(find, call.min_validity, caller).await
+        self.hand_out_in_time(find, call.min_validity, request).await
     }
 }
 

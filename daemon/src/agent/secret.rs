@@ -8,12 +8,13 @@ pub(super) use callers::Callers;
 use super::fault::{failed, inactive};
 use super::organization::no_organization;
 use super::package::naming;
+use super::request::Request;
 use super::{Agent, environment_id, new_id, no_secret, on_worker, secret_id};
 use crate::credentials::Credentials;
-use crate::vault::catalog::{Catalog, Secret};
+use crate::vault::catalog::{Catalog, Secret, Tombstone};
 use crate::vault::crypto::hex;
 use crate::vault::store::Id;
-use crate::vault::{Change, FIRST_ENVIRONMENT};
+use crate::vault::{Change, FIRST_ENVIRONMENT, usage};
 use bursar_proto::call::{SecretBind, SecretCreate, SecretEdit};
 use bursar_proto::error::{CallError, ErrorName};
 use bursar_proto::fields::{Edit, Invalid};
@@ -33,6 +34,7 @@ impl Agent {
     pub(super) async fn secret_create(
         self: &Arc<Self>,
         call: SecretCreate,
+        request: &Request,
     ) -> Result<reply::Secret, CallError> {
         let name = self.resolve(call.secret);
         let kind = call.r#type;
@@ -49,7 +51,7 @@ impl Agent {
         let now = self.clock.now();
         let expiration_date = expiration(kind, &credentials, call.expiration_date, now)?;
         let id = new_id()?;
-        self.write(|catalog| {
+        self.write(request, |catalog| {
             let organization = catalog
                 .organizations
                 .get(&name.organization)
@@ -70,7 +72,11 @@ impl Agent {
         self.exchange_soon(&id, Some(Happened::Created))
     }
 
-    pub(super) async fn secret_edit(self: &Arc<Self>, call: SecretEdit) -> Result<reply::Secret, CallError> {
+    pub(super) async fn secret_edit(
+        self: &Arc<Self>,
+        call: SecretEdit,
+        request: &Request,
+    ) -> Result<reply::Secret, CallError> {
         let name = self.resolve(call.secret);
         let new_name = call.name.map(|new| of_organization(new, &name)).transpose()?.map(|full| full.name);
         let environment = match call.environment {
@@ -103,7 +109,7 @@ impl Agent {
         };
         let expiration_date = expiration(kind, &credentials, given, now)?;
         let keep_date = call.expiration_date.is_keep() && kind != SecretType::Certificate;
-        self.write(|catalog| {
+        self.write(request, |catalog| {
             let secret = named(catalog, &id)?;
             if secret.revision != revision {
                 return Err(CallError::new(
@@ -157,12 +163,16 @@ impl Agent {
         self.exchange_soon(&id, Some(Happened::Edited))
     }
 
-    pub(super) async fn secret_bind(self: &Arc<Self>, call: SecretBind) -> Result<reply::Secret, CallError> {
+    pub(super) async fn secret_bind(
+        self: &Arc<Self>,
+        call: SecretBind,
+        request: &Request,
+    ) -> Result<reply::Secret, CallError> {
         let name = self.resolve(call.secret);
         let environment = of_organization(call.environment, &name)?;
         let now = self.clock.now();
         let (id, credentials) = self.stored(&name)?;
-        self.write(|catalog| {
+        self.write(request, |catalog| {
             let secret = named(catalog, &id)?;
             if secret.environment.is_some() {
                 return Err(bound(catalog, &name, secret));
@@ -181,11 +191,12 @@ impl Agent {
     pub(super) async fn secret_retry(
         self: &Arc<Self>,
         secret: Reference,
+        request: &Request,
     ) -> Result<reply::Secret, CallError> {
         let name = self.resolve(secret);
         let now = self.clock.now();
         let (id, credentials) = self.stored(&name)?;
-        self.write(|catalog| {
+        self.write(request, |catalog| {
             if !named(catalog, &id)?.active {
                 return Err(inactive(&name));
             }
@@ -278,12 +289,13 @@ impl Agent {
         self: &Arc<Self>,
         secret: Reference,
         active: bool,
+        request: &Request,
     ) -> Result<reply::Secret, CallError> {
         let name = self.resolve(secret);
         let now = self.clock.now();
         let id = secret_id(self.vault().unlocked()?, &name)?;
         let changed = self
-            .write(|catalog| {
+            .write(request, |catalog| {
                 if named(catalog, &id)?.active == active {
                     return Ok((Vec::new(), false));
                 }
@@ -306,17 +318,25 @@ impl Agent {
         view(unlocked, &id)
     }
 
-    pub(super) async fn secret_delete(&self, secret: Reference) -> Result<reply::Empty, CallError> {
+    pub(super) async fn secret_delete(
+        &self,
+        secret: Reference,
+        request: &Request,
+    ) -> Result<reply::Empty, CallError> {
         let name = self.resolve(secret);
         let now = self.clock.now();
         let id = secret_id(self.vault().unlocked()?, &name)?;
         let deleted = self
-            .write(|catalog| {
+            .write(request, |catalog| {
                 let deleted = catalog.remove_secret(&id).ok_or_else(|| no_secret(&name))?;
                 let emptied = catalog.empty_slots_of(&id, now).into_iter().map(Change::Element);
                 let mut changes =
                     vec![Change::Secret(id), Change::Credentials(id, None), Change::Artifact(id, None)];
                 changes.extend(emptied);
+                changes.extend(usage::forget(&id, now));
+                let tombstone = Tombstone { secret: name.clone(), deleted_at: now, stored: true };
+                catalog.tombstones.insert(id, tombstone);
+                changes.push(Change::Tombstone(id));
                 Ok((changes, deleted))
             })
             .await?;

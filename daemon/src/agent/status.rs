@@ -29,7 +29,11 @@ impl Agent {
 
     pub(super) fn status(&self) -> reply::AgentStatus {
         let mut vault = self.vault();
-        let store = vault.writable().err().unwrap_or_else(|| "writable".into());
+        let store = match vault.writable() {
+            Err(why) => why,
+            Ok(()) if self.audit.records() => "writable".into(),
+            Ok(()) => "accesses cannot be recorded, and so nothing is handed out".into(),
+        };
         let state = vault.state();
         let catalog = vault.unlocked().ok().map(|unlocked| &unlocked.catalog);
         let count = |n: usize| n as u64;

@@ -1,6 +1,8 @@
 //! vault.*: make, open, close, copy and replace the vault. Derivations run on worker threads.
 
+use super::request::Request;
 use super::{Agent, on_worker};
+use crate::audit::{Entry, OK, Written};
 use crate::vault::VaultError;
 use crate::vault::crypto::RootKey;
 use crate::vault::header::{Header, HeaderError, Opener, make_key_file};
@@ -17,7 +19,10 @@ use std::time::{Duration, Instant};
 /// The longest wait after wrong passphrases: guessing stays dear, a person who mistyped comes back.
 const WAIT_MAX: Duration = Duration::from_mins(1);
 
-/// Wrong passphrases and the wait that they cost: the first none, the second one second, then twice as long each time.
+/// After such a time without a wrong one the count begins anew: guessing stays dear, and what happened last week is over.
+const FORGOTTEN_AFTER: Duration = Duration::from_hours(1);
+
+/// Wrong passphrases, or client secrets, and the wait that they cost: the first none, the second one second, then twice as long each time.
 #[derive(Default)]
 pub(super) struct Throttle {
     wrong: u32,
@@ -25,17 +30,25 @@ pub(super) struct Throttle {
 }
 
 impl Throttle {
-    fn check(&self, now: Instant) -> Result<(), CallError> {
+    /// Refuses whoever has to wait still; `what` was wrong.
+    pub(super) fn check(&self, now: Instant, what: &str) -> Result<(), CallError> {
         match self.until {
             Some(until) if until > now => {
                 let seconds = (until - now).as_secs() + 1;
-                Err(CallError::new(ErrorName::Throttled, format!("the last key was wrong; wait {seconds} s")))
+                Err(CallError::new(
+                    ErrorName::Throttled,
+                    format!("the last {what} was wrong; wait {seconds} s"),
+                ))
             }
             _ => Ok(()),
         }
     }
 
-    fn wrong(&mut self, now: Instant) {
+    /// Notes another wrong one.
+    pub(super) fn wrong(&mut self, now: Instant) {
+        if self.until.is_some_and(|until| now.saturating_duration_since(until) > FORGOTTEN_AFTER) {
+            self.wrong = 0;
+        }
         let wait = match self.wrong {
             0 => Duration::ZERO,
             n => Duration::from_secs(1 << (n - 1).min(6)).min(WAIT_MAX),
@@ -46,7 +59,11 @@ impl Throttle {
 }
 
 impl Agent {
-    pub(super) async fn vault_init(self: &Arc<Self>, call: VaultInit) -> Result<reply::Vault, CallError> {
+    pub(super) async fn vault_init(
+        self: &Arc<Self>,
+        call: VaultInit,
+        request: &Request,
+    ) -> Result<reply::Vault, CallError> {
         let _turn = self.vault_change.lock().await;
         if self.vault().state() != VaultState::Absent {
             return Err(VaultError::Exists.into());
@@ -75,8 +92,10 @@ impl Agent {
             Ok::<_, HeaderError>((root, header))
         })
         .await??;
-        let committed = self.vault().create(root, header, self.clock.now())?;
-        self.durable(committed).await?;
+        let entry = Entry { outcome: OK, ..request.taken() }.record();
+        let committed = self.vault().create(root, header, self.clock.now(), &[entry]);
+        let committed = committed.inspect_err(|_| request.not_taken())?;
+        self.durable(committed).await.inspect_err(|_| request.not_taken())?;
         tracing::info!("the vault was made");
         self.vault_state()
     }
@@ -92,6 +111,7 @@ impl Agent {
         let now = self.clock.now();
         self.unlock_with(root, now)?;
         self.wake.notify_one();
+        self.audit.wake();
         tracing::info!("the vault was unlocked");
         self.vault_state()
     }
@@ -123,10 +143,20 @@ impl Agent {
         }
     }
 
-    pub(super) fn vault_lock(&self) -> Result<reply::Vault, CallError> {
+    pub(super) async fn vault_lock(self: &Arc<Self>, request: &Request) -> Result<reply::Vault, CallError> {
         self.vault().unlocked()?;
-        self.lock_now();
+        // its own entry has to be in before the keys are gone
+        self.audit.note(Entry { outcome: OK, ..request.taken() }, false)?;
+        self.lock_recorded().await;
         self.vault_state()
+    }
+
+    /// Writes what waits for the record of accesses, then wipes the keys. What comes in between waits for the next unlock.
+    pub(crate) async fn lock_recorded(self: &Arc<Self>) {
+        if self.write_accesses().await == Written::Failed {
+            tracing::warn!("the last accesses could not be recorded before the vault was locked");
+        }
+        self.lock_now();
     }
 
     /// Wipes the keys at once.
@@ -138,6 +168,7 @@ impl Agent {
     pub(super) async fn vault_passphrase(
         self: &Arc<Self>,
         call: VaultPassphrase,
+        request: &Request,
     ) -> Result<reply::Vault, CallError> {
         let _turn = self.vault_change.lock().await;
         self.vault().unlocked()?;
@@ -148,8 +179,10 @@ impl Agent {
             Ok::<_, HeaderError>(header)
         })
         .await??;
-        let committed = self.vault().replace_header(header)?;
-        self.durable(committed).await?;
+        let entry = Entry { outcome: OK, ..request.taken() }.record();
+        let committed = self.vault().replace_header(header, &[entry]);
+        let committed = committed.inspect_err(|_| request.not_taken())?;
+        self.durable(committed).await.inspect_err(|_| request.not_taken())?;
         tracing::info!("the passphrase was changed");
         self.vault_state()
     }
@@ -175,6 +208,7 @@ impl Agent {
         .await??;
         let agent = self.clone();
         on_worker(move || agent.vault().rekey(root, &header, agent.clock.now())).await??;
+        self.swept().await?;
         self.wake.notify_one();
         tracing::info!("the vault has new keys");
         self.vault_state()
@@ -241,7 +275,7 @@ impl Agent {
 
     /// Opens a header with what the caller brought; a wrong key costs growing time.
     async fn open(&self, header: Header, opener: Opener) -> Result<RootKey, CallError> {
-        self.throttle.lock().unwrap_or_else(PoisonError::into_inner).check(Instant::now())?;
+        self.throttle.lock().unwrap_or_else(PoisonError::into_inner).check(Instant::now(), "key")?;
         let root = on_worker(move || header.open(&opener)).await?;
         let mut throttle = self.throttle.lock().unwrap_or_else(PoisonError::into_inner);
         match &root {
@@ -326,7 +360,7 @@ mod tests {
             waits.push((throttle.until.unwrap() - start).as_secs());
         }
         assert_eq!(waits, [0, 1, 2, 4, 8, 16, 32, 60, 60, 60]);
-        assert!(throttle.check(start).is_err());
-        assert!(throttle.check(start + WAIT_MAX).is_ok());
+        assert!(throttle.check(start, "key").is_err());
+        assert!(throttle.check(start + WAIT_MAX, "key").is_ok());
     }
 }

@@ -1,11 +1,12 @@
 //! workspace.*: which directories hold artifacts, and which `bursar.toml` a person trusts.
 
+use super::request::{Request, user_of};
 use super::{Agent, environment_id, new_id, secret_id};
 use crate::vault::Change;
 use crate::vault::catalog::{Catalog, Workspace, WorkspaceFile};
 use crate::vault::part::{cut, drop_parts};
 use crate::vault::store::Id;
-use bursar_proto::call::{WorkspaceRecord, WorkspaceTrust};
+use bursar_proto::call::{WorkspaceForget, WorkspaceRecord, WorkspaceTrust};
 use bursar_proto::error::{CallError, ErrorName};
 use bursar_proto::fields::Invalid;
 use bursar_proto::library::{DIGESTS_MAX, Digest, WORKSPACE_PATH_MAX, WORKSPACES_MAX, WorkspaceFile as Sent};
@@ -13,12 +14,22 @@ use bursar_proto::name::Qualified;
 use bursar_proto::reply;
 
 impl Agent {
-    pub(super) fn workspace_show(&self, path: &str) -> Result<reply::Workspace, CallError> {
+    pub(super) fn workspace_show(
+        &self,
+        path: &str,
+        request: &Request,
+    ) -> Result<reply::Workspace, CallError> {
         check_path(path)?;
         let mut vault = self.vault();
         let catalog = &vault.unlocked()?.catalog;
-        let known = catalog.workspace_id(path).and_then(|id| catalog.workspaces.get(&id));
-        Ok(known.map_or_else(|| view(catalog, &new(path)), |workspace| view(catalog, workspace)))
+        let known = catalog.workspace_id(request.user(), path).and_then(|id| catalog.workspaces.get(&id));
+        let mut shown =
+            known.map_or_else(|| view(catalog, &new(None, path)), |workspace| view(catalog, workspace));
+        // files of other organizations are there, and nothing is told of them but their places
+        for file in &mut shown.files {
+            file.secrets.retain(|secret| request.sees(&secret.organization));
+        }
+        Ok(shown)
     }
 
     pub(super) fn workspace_list(&self) -> Result<Vec<reply::WorkspaceListed>, CallError> {
@@ -26,6 +37,7 @@ impl Agent {
         let catalog = &vault.unlocked()?.catalog;
         let listed = |workspace: &Workspace| reply::WorkspaceListed {
             workspace: workspace.path.to_string(),
+            uid: workspace.uid.unwrap_or_else(|| rustix::process::geteuid().as_raw()),
             trusted: workspace.trusted.map(Digest::from),
             environment: environment(catalog, workspace),
             synced_at: workspace.synced_at,
@@ -34,10 +46,14 @@ impl Agent {
         Ok(catalog.workspaces_by_path().map(|(_, workspace)| listed(workspace)).collect())
     }
 
-    pub(super) async fn workspace_trust(&self, call: WorkspaceTrust) -> Result<reply::Workspace, CallError> {
+    pub(super) async fn workspace_trust(
+        &self,
+        call: WorkspaceTrust,
+        request: &Request,
+    ) -> Result<reply::Workspace, CallError> {
         check_path(&call.workspace)?;
         let digest = call.digest.bytes();
-        self.change_workspace(&call.workspace, |_, workspace| {
+        self.change_workspace(&call.workspace, request, |_, workspace| {
             workspace.trusted = Some(digest);
             Ok(())
         })
@@ -47,6 +63,7 @@ impl Agent {
     pub(super) async fn workspace_record(
         &self,
         call: WorkspaceRecord,
+        request: &Request,
     ) -> Result<reply::Workspace, CallError> {
         check_path(&call.workspace)?;
         let environment = self.resolve(call.environment);
@@ -59,7 +76,7 @@ impl Agent {
             call.files.into_iter().map(|file| noted(file, secret)).collect::<Result<Vec<_>, _>>()?
         };
         let files = by_path(files)?;
-        self.change_workspace(&call.workspace, |catalog, workspace| {
+        self.change_workspace(&call.workspace, request, |catalog, workspace| {
             workspace.environment = Some(environment_id(catalog, &environment)?);
             workspace.synced_at = synced_at.or(workspace.synced_at);
             workspace.files = files;
@@ -70,16 +87,26 @@ impl Agent {
         .await
     }
 
-    pub(super) async fn workspace_forget(&self, path: &str) -> Result<reply::Empty, CallError> {
+    pub(super) async fn workspace_forget(
+        &self,
+        call: WorkspaceForget,
+        request: &Request,
+    ) -> Result<reply::Empty, CallError> {
+        let path = &call.workspace;
         check_path(path)?;
-        self.write(|catalog| {
-            let id = catalog.workspace_id(path).ok_or_else(|| {
+        let user = match call.uid {
+            None => request.user(),
+            Some(uid) => user_of(u32::try_from(uid).map_err(|_| Invalid::field("uid", "no user has it"))?),
+        };
+        self.write(request, |catalog| {
+            let id = catalog.workspace_id(user, path).ok_or_else(|| {
                 CallError::new(ErrorName::NotFound, format!("no workspace {path} is known"))
                     .hint("see which are: bursar workspace list")
             })?;
             let parts = catalog.remove_workspace(&id).map(|workspace| workspace.parts).unwrap_or_default();
             let mut changes: Vec<_> = drop_parts(id, &parts).collect();
             changes.push(Change::Workspace(id));
+            changes.extend(catalog.bury(|_| false).into_iter().map(Change::Tombstone));
             Ok((changes, reply::Empty {}))
         })
         .await
@@ -89,18 +116,19 @@ impl Agent {
     async fn change_workspace(
         &self,
         path: &str,
+        request: &Request,
         change: impl FnOnce(&Catalog, &mut Workspace) -> Result<(), CallError>,
     ) -> Result<reply::Workspace, CallError> {
-        let fresh = new_id()?;
-        self.write(|catalog| {
-            let id = catalog.workspace_id(path).unwrap_or(fresh);
-            if !catalog.workspaces.contains_key(&id) && catalog.workspaces.len() >= WORKSPACES_MAX {
+        let (fresh, user) = (new_id()?, request.user());
+        self.write(request, |catalog| {
+            let id = catalog.workspace_id(user, path).unwrap_or(fresh);
+            if !catalog.workspaces.contains_key(&id) && catalog.workspaces_of(user) >= WORKSPACES_MAX {
                 let message = format!("the agent knows {WORKSPACES_MAX} workspaces already");
                 return Err(CallError::new(ErrorName::Conflict, message)
                     .hint("forget those that are gone: bursar workspace forget PATH"));
             }
             let known = catalog.workspaces.get(&id);
-            let mut workspace = known.cloned().unwrap_or_else(|| new(path));
+            let mut workspace = known.cloned().unwrap_or_else(|| new(user, path));
             change(catalog, &mut workspace)?;
             let mut changes: Vec<_> = drop_parts(id, &workspace.parts).collect();
             let (parts, written) = cut(id, &workspace.files_record()).map_err(CallError::from)?;
@@ -109,6 +137,7 @@ impl Agent {
             changes.push(Change::Workspace(id));
             let shown = view(catalog, &workspace);
             catalog.insert_workspace(id, workspace);
+            changes.extend(catalog.bury(|_| false).into_iter().map(Change::Tombstone));
             Ok((changes, shown))
         })
         .await
@@ -126,8 +155,9 @@ fn check_path(path: &str) -> Result<(), Invalid> {
 }
 
 /// A workspace of which nothing is known.
-fn new(path: &str) -> Workspace {
+fn new(uid: Option<u32>, path: &str) -> Workspace {
     Workspace {
+        uid,
         path: path.into(),
         trusted: None,
         environment: None,
@@ -171,7 +201,11 @@ fn view(catalog: &Catalog, workspace: &Workspace) -> reply::Workspace {
         digests: file.digests.iter().copied().map(Digest::from).collect(),
         secrets: file.secrets.iter().filter_map(|id| Some(catalog.secrets.get(id)?.full_name())).collect(),
     });
+    let deleted = workspace.files.iter().filter(|file| {
+        file.secrets.iter().any(|id| !catalog.secrets.contains_key(id) && catalog.tombstones.contains_key(id))
+    });
     reply::Workspace {
+        deleted: deleted.map(|file| file.path.clone()).collect(),
         workspace: workspace.path.to_string(),
         trusted: workspace.trusted.map(Digest::from),
         environment: environment(catalog, workspace),

@@ -2,9 +2,11 @@
 
 use super::plan;
 use crate::agent::Agent;
+use crate::audit::{Entry, OK};
 use crate::credentials::{Artifact, Credentials};
 use crate::exchange::{Failure, Granted, Lifetime, judge};
-use crate::vault::catalog::Secret;
+use crate::hook::{Event, Occasion};
+use crate::vault::catalog::{Catalog, Secret};
 use crate::vault::store::{Id, IdMap};
 use crate::vault::{Change, Unlocked, VaultError};
 use bursar_proto::kind::{Change as Happened, ExchangePolicy, RefreshStatus, Status};
@@ -181,7 +183,14 @@ impl Agent {
                 Some(secret) if secret.revision != revision => return Settled::Superseded,
                 Some(_) => {}
             }
-            unlocked.write(|catalog| {
+            let number = unlocked.audit_bounds().1;
+            let word = outcome.as_ref().map_or("failed", |_| OK);
+            let name = unlocked.catalog.secrets.get(&id).map(Secret::full_name);
+            let entry: Vec<_> = name
+                .map(|name| Entry::of_agent("exchange", (id, name), word, self.clock.now()).record())
+                .into_iter()
+                .collect();
+            let written = unlocked.write(&entry, |catalog| {
                 let mut happened = None;
                 let mut changes = Vec::new();
                 catalog.update_secret(&id, |secret| {
@@ -195,11 +204,15 @@ impl Agent {
                 });
                 changes.push(Change::Secret(id));
                 Ok::<_, VaultError>((changes, happened))
-            })
+            });
+            written.map(|written| (written, number, entry))
         };
         let happened = match written {
-            Ok((committed, happened)) => match self.durable(committed).await {
-                Ok(()) => happened,
+            Ok(((committed, happened), number, entry)) => match self.durable(committed).await {
+                Ok(()) => {
+                    self.audit.tell(number, &entry);
+                    happened
+                }
                 Err(_) => return Settled::NotWritten,
             },
             Err(error) => {
@@ -215,6 +228,9 @@ impl Agent {
         {
             log(secret, happened);
             self.tell(secret, happened);
+            if let Some(occasion) = occasion(&unlocked.catalog, secret, happened, self.clock.now()) {
+                self.hooks.fire(occasion);
+            }
         }
         Settled::Durable
     }
@@ -269,6 +285,31 @@ fn settled(
             (Happened::RefreshFailed, None)
         }
     }
+}
+
+/// What the hook is told of.
+fn occasion(catalog: &Catalog, secret: &Secret, happened: Happened, now: Timestamp) -> Option<Occasion> {
+    let event = match happened {
+        _ if secret.status == Status::ManualAuthorization => Event::NeedsAuthorization,
+        Happened::Refreshed => Event::Refreshed,
+        Happened::RefreshFailed => Event::RefreshFailed,
+        _ => return None,
+    };
+    let name = secret.full_name();
+    let details = secret.refresh_status_details.as_deref().filter(|_| event != Event::Refreshed);
+    let (details, hint) = match details.map(|text| text.split_once("; hint: ").unwrap_or((text, ""))) {
+        None => (None, None),
+        Some((reason, "")) => (Some(reason), Some(format!("try again: bursar secret retry {name}"))),
+        Some((reason, hint)) => (Some(reason), Some(hint.to_owned())),
+    };
+    Some(Occasion {
+        secret: Some(name),
+        environment: secret.environment.and_then(|id| Some(catalog.environments.get(&id)?.name.clone())),
+        expires_at: secret.expires_at,
+        details: details.map(str::to_owned),
+        hint,
+        ..Occasion::new(event, now)
+    })
 }
 
 fn log(secret: &Secret, happened: Happened) {

@@ -6,8 +6,9 @@ use crate::clock::manual::ManualClock;
 use crate::config::{Config, Paths};
 use crate::credentials::Credentials;
 use crate::exchange::{Cause, Exchange, Failure, Granted, Outcome};
-use crate::policy::{Policy, Principal};
+use crate::hook::{HookConfig, Hooks};
 use crate::server::peer::Caller;
+use crate::server::session::Party;
 use crate::vault::crypto::RootKey;
 use crate::vault::header::Header;
 use crate::vault::{Place, Vault};
@@ -61,6 +62,11 @@ struct Stage {
     dir: tempfile::TempDir,
 }
 
+/// This process itself, on a connection.
+fn own() -> Arc<Party> {
+    Party::new(Arc::new(Caller::own()))
+}
+
 impl Stage {
     async fn set() -> Self {
         let dir = tempfile::tempdir().unwrap();
@@ -85,9 +91,11 @@ impl Stage {
             state: dir.path().join("state"),
             socket: dir.path().join("s"),
         };
-        let vault = Vault::open(Place { state: paths.state.clone() }, clock.now()).unwrap();
+        let vault =
+            Vault::open(Place { state: paths.state.clone(), audit_kept: 1_000 }, clock.now()).unwrap();
         let issuer = Arc::new(Scripted::default());
-        let agent = Agent::new(paths, Config::default(), vault, issuer.clone(), clock.clone());
+        let hooks = Hooks::start(HookConfig::default()).unwrap();
+        let agent = Agent::new(paths, Config::default(), vault, issuer.clone(), clock.clone(), hooks);
         agent.unlock_at_start();
         Self { agent, clock, issuer, dir }
     }
@@ -102,8 +110,7 @@ impl Stage {
 
     async fn call(&self, method: &str, params: &str) -> Result<Value, CallError> {
         let call = Call::decode(method, Some(params)).unwrap().unwrap();
-        let call = Policy::authorize(Principal::Owner, call).unwrap();
-        let json = self.agent.handle(call, &Caller::own()).await?;
+        let json = self.agent.serve(call, &own()).await?;
         Ok(serde_json::from_slice(&json).unwrap())
     }
 
@@ -194,7 +201,7 @@ async fn a_thousand_callers_of_one_expired_token_share_one_exchange() {
             let agent = stage.agent.clone();
             stage.agent.tasks.spawn(async move {
                 let call = Call::decode("artifact.get", Some(r#"{"secret":"x"}"#)).unwrap().unwrap();
-                agent.handle(Policy::authorize(Principal::Owner, call).unwrap(), &Caller::own()).await.is_ok()
+                agent.serve(call, &own()).await.is_ok()
             })
         })
         .collect();
@@ -316,9 +323,9 @@ async fn a_lock_in_the_middle_of_an_exchange_loses_nothing() {
 async fn a_get_of_what_is_there_needs_no_waiting() {
     let stage = Stage::set().await;
     let get = QuickGet::read(Some(r#"{"secret":"personal/x"}"#)).unwrap();
-    let get = Policy::authorize(Principal::Owner, get).unwrap();
+    let get = stage.agent.authorize_get(&own(), get).unwrap();
     let mut out = Vec::new();
-    assert!(matches!(stage.agent.get_now(get, &Caller::own(), &mut out), Ok(Got::Written)));
+    assert!(matches!(stage.agent.get_now(get, &own(), &mut out), Ok(Got::Written)));
     let answer: Value = serde_json::from_slice(&out).unwrap();
     assert_eq!(answer["value"], "token-1");
     assert_eq!(answer["expires_at"], stage.show().await["expires_at"]);

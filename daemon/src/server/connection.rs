@@ -4,13 +4,13 @@
 use super::envelope::{decode, parse, write_error, write_head, write_notification};
 use super::patience::Patience;
 use super::peer::Caller;
-use crate::agent::{Agent, Answer, Got};
-use crate::policy::Policy;
-use bursar_proto::call::{ArtifactWatch, Call, QuickGet};
+use super::session::{Party, Session};
+use crate::agent::{Agent, Got, Wanted};
+use bursar_proto::call::{ArtifactWatch, AuditWatch, Authenticate, Call, Method as _, QuickGet};
 use bursar_proto::error::{CallError, ErrorName};
 use bursar_proto::frame::{REQUEST_MAX, UNDER_WAY_MAX};
 use bursar_proto::name::Qualified;
-use bursar_proto::reply::{Changed, Missed};
+use bursar_proto::reply::{AuditEntry, Changed, Missed};
 use memchr::memchr;
 use std::hint::black_box;
 use std::pin::pin;
@@ -38,7 +38,7 @@ pub(crate) async fn serve(agent: Arc<Agent>, stream: UnixStream, caller: Caller)
     let connection = Connection {
         agent,
         stream,
-        caller: Arc::new(caller),
+        party: Party::new(Arc::new(caller)),
         input: Vec::with_capacity(READ),
         searched: 0,
         handled: false,
@@ -47,6 +47,7 @@ pub(crate) async fn serve(agent: Arc<Agent>, stream: UnixStream, caller: Caller)
         under_way: 0,
         paused: false,
         watch: None,
+        audit_watch: None,
         patience: Patience::new(limits),
     };
     connection.run().await;
@@ -55,7 +56,7 @@ pub(crate) async fn serve(agent: Arc<Agent>, stream: UnixStream, caller: Caller)
 struct Connection {
     agent: Arc<Agent>,
     stream: UnixStream,
-    caller: Arc<Caller>,
+    party: Arc<Party>,
     /// What was read and not handled yet.
     input: Vec<u8>,
     /// How much of it is known to hold no newline.
@@ -69,6 +70,7 @@ struct Connection {
     /// Whole lines may be left in the input, because too many requests were under way.
     paused: bool,
     watch: Option<Watch>,
+    audit_watch: Option<AuditWatched>,
     patience: Patience,
 }
 
@@ -82,10 +84,16 @@ struct Watch {
     only: Option<Qualified>,
 }
 
+struct AuditWatched {
+    entries: broadcast::Receiver<Arc<AuditEntry>>,
+    wanted: Wanted,
+}
+
 enum Event {
     Read(std::io::Result<usize>),
     Answered(Vec<u8>),
     Change(Result<Arc<Changed>, broadcast::error::RecvError>),
+    Audited(Result<Arc<AuditEntry>, broadcast::error::RecvError>),
     OutOfPatience,
     Stopping,
 }
@@ -100,6 +108,7 @@ impl Connection {
                 read = self.stream.read_buf(&mut self.input), if !self.paused => Event::Read(read),
                 answer = next_answer(&mut self.answers) => Event::Answered(answer),
                 change = next_change(&mut self.watch) => Event::Change(change),
+                entry = next_entry(&mut self.audit_watch) => Event::Audited(entry),
                 () = &mut stopping => Event::Stopping,
                 () = self.patience.run_out() => Event::OutOfPatience,
             };
@@ -124,9 +133,14 @@ impl Connection {
                     self.notify(change);
                     true
                 }
+                Event::Audited(entry) => {
+                    self.notify_entry(entry);
+                    true
+                }
                 Event::OutOfPatience => {
                     // whoever waits for us is not slow
-                    if self.under_way > 0 || (self.watch.is_some() && self.input.is_empty()) {
+                    let watches = self.watch.is_some() || self.audit_watch.is_some();
+                    if self.under_way > 0 || (watches && self.input.is_empty()) {
                         self.patience.idle();
                         continue;
                     }
@@ -242,9 +256,21 @@ impl Connection {
         {
             return self.handle_get(id, request.params, get);
         }
+        if request.method == Authenticate::NAME {
+            // it takes the rights away that were there before, whatever comes of it
+            self.watch = None;
+            self.audit_watch = None;
+        }
         match decode(&request) {
-            Err(error) => write_error(&mut self.output, Some(id), error),
+            Err(error) => {
+                if request.method == Authenticate::NAME {
+                    self.party = self.party.authenticated(Session::default());
+                }
+                write_error(&mut self.output, Some(id), error);
+            }
+            Ok(Call::Authenticate(call)) => self.authenticate(id, call),
             Ok(Call::ArtifactWatch(watch)) => self.start_watch(id, watch),
+            Ok(Call::AuditWatch(watch)) => self.start_audit_watch(id, watch),
             Ok(call) => self.spawn(id, call),
         }
     }
@@ -253,10 +279,11 @@ impl Connection {
     fn handle_get(&mut self, id: &str, params: Option<&str>, get: QuickGet<'_>) {
         let start = self.output.len();
         write_head(&mut self.output, id);
-        let got = match Policy::authorize(self.caller.principal(), get) {
-            Ok(get) => self.agent.get_now(get, &self.caller, &mut self.output),
-            Err(denied) => Err(denied.into()),
-        };
+        let secret = get.secret;
+        let got =
+            self.agent.authorize_get(&self.party, get).map_err(|refused| (refused, true)).and_then(|get| {
+                self.agent.get_now(get, &self.party, &mut self.output).map_err(|refused| (refused, false))
+            });
         match got {
             Ok(Got::Written) => self.output.extend_from_slice(b"}\n"),
             Ok(Got::Waits(_)) => {
@@ -267,21 +294,58 @@ impl Connection {
                     None => {}
                 }
             }
-            Err(error) => {
+            Err((error, recorded)) => {
                 self.output.truncate(start);
+                if !recorded {
+                    self.agent.record_refused_get(&self.party, secret, error.name);
+                }
                 write_error(&mut self.output, Some(id), error);
             }
         }
     }
 
+    /// Answered here and now, so that whatever comes behind it on this connection has the new rights.
+    fn authenticate(&mut self, id: &str, call: Authenticate) {
+        let (party, answer) = self.agent.authenticate(call, &self.party);
+        self.party = party;
+        match answer {
+            Ok(result) => {
+                write_head(&mut self.output, id);
+                self.output.extend_from_slice(&result);
+                self.output.extend_from_slice(b"}\n");
+            }
+            Err(error) => write_error(&mut self.output, Some(id), error),
+        }
+    }
+
     /// Watches from now on, so that nothing is lost between the answer and the first notification.
     fn start_watch(&mut self, id: &str, watch: ArtifactWatch) {
-        let started = Policy::authorize(self.caller.principal(), watch)
-            .map_err(CallError::from)
-            .and_then(|watch| self.agent.watch(&watch.into_inner()));
+        let agent = &self.agent;
+        let mut begun = None;
+        let secret = watch.secret.clone().map(|name| agent.resolve(name));
+        let started = agent.authorize_watch(&self.party, watch, ArtifactWatch::NAME, secret, |watch| {
+            begun = Some(Watch { changes: agent.changes(), only: agent.watch(&watch)? });
+            Ok(())
+        });
+        self.watch = begun.or(self.watch.take());
+        self.answer_watch(id, started);
+    }
+
+    fn start_audit_watch(&mut self, id: &str, watch: AuditWatch) {
+        let agent = &self.agent;
+        let mut begun = None;
+        let secret = watch.secret.clone().map(|name| agent.resolve(name));
+        let started = agent.authorize_watch(&self.party, watch, AuditWatch::NAME, secret, |watch| {
+            begun = Some(AuditWatched { entries: agent.audit.watch(), wanted: agent.audit_watch(watch)? });
+            Ok(())
+        });
+        self.audit_watch = begun.or(self.audit_watch.take());
+        self.answer_watch(id, started);
+    }
+
+    fn answer_watch(&mut self, id: &str, started: Result<(), CallError>) {
         match started {
-            Ok(only) => {
-                self.watch = Some(Watch { changes: self.agent.changes(), only });
+            Ok(()) => {
                 write_head(&mut self.output, id);
                 self.output.extend_from_slice(b"{}}\n");
             }
@@ -296,14 +360,11 @@ impl Connection {
             let (go, come) = mpsc::channel(UNDER_WAY_MAX);
             Answers { go, come }
         });
-        let (agent, caller, answers, id) =
-            (self.agent.clone(), self.caller.clone(), answers.go.clone(), id.to_owned());
+        let (agent, party, answers, id) =
+            (self.agent.clone(), self.party.clone(), answers.go.clone(), id.to_owned());
         self.agent.tasks.spawn(async move {
             let method = call.method();
-            let answer: Answer = match Policy::authorize(caller.principal(), call) {
-                Ok(call) => agent.handle(call, &caller).await,
-                Err(denied) => Err(denied.into()),
-            };
+            let answer = agent.serve(call, &party).await;
             let mut line = Vec::new();
             match answer {
                 Ok(result) => {
@@ -339,6 +400,20 @@ impl Connection {
             Err(broadcast::error::RecvError::Closed) => self.watch = None,
         }
     }
+
+    fn notify_entry(&mut self, entry: Result<Arc<AuditEntry>, broadcast::error::RecvError>) {
+        match entry {
+            Ok(entry) => {
+                if self.audit_watch.as_ref().is_some_and(|watch| watch.wanted.shows(&entry)) {
+                    write_notification(&mut self.output, "audit.entry", &*entry);
+                }
+            }
+            Err(broadcast::error::RecvError::Lagged(count)) => {
+                write_notification(&mut self.output, "audit.missed", &Missed { count });
+            }
+            Err(broadcast::error::RecvError::Closed) => self.audit_watch = None,
+        }
+    }
 }
 
 impl Drop for Connection {
@@ -360,6 +435,15 @@ async fn next_answer(answers: &mut Option<Answers>) -> Vec<u8> {
 async fn next_change(watch: &mut Option<Watch>) -> Result<Arc<Changed>, broadcast::error::RecvError> {
     match watch {
         Some(watch) => watch.changes.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn next_entry(
+    watch: &mut Option<AuditWatched>,
+) -> Result<Arc<AuditEntry>, broadcast::error::RecvError> {
+    match watch {
+        Some(watch) => watch.entries.recv().await,
         None => std::future::pending().await,
     }
 }

@@ -1,10 +1,14 @@
 //! What the vault holds, in memory while it is unlocked: names, attributes, due times. Never a credential
-//! or an artifact; those stay sealed in the store. `library` has elements and packages, `workspace` workspaces.
+//! or an artifact; those stay sealed in the store. `library` has elements and packages, the other files what they are named after.
 
+mod client_secret;
 mod library;
+mod tombstone;
 mod workspace;
 
+pub(crate) use client_secret::{ClientSecret, Hash};
 pub(crate) use library::{Definition, Element, FileListed, Package, definition_record, file_place};
+pub(crate) use tombstone::Tombstone;
 pub(crate) use workspace::{Workspace, WorkspaceFile};
 
 use crate::exchange::Cause;
@@ -12,6 +16,7 @@ use crate::refresh::plan;
 use crate::vault::crypto::Tag;
 use crate::vault::record::{self, EnvironmentV1, OrganizationV1, SecretV1, UnknownForm};
 use crate::vault::store::{Id, IdMap};
+use bursar_proto::client_secret::PublicId;
 use bursar_proto::kind::{ExchangePolicy, RefreshStatus, SecretType, Stage, Status};
 use bursar_proto::name::{Name, OrganizationName, Qualified};
 use bursar_proto::semver::Version;
@@ -128,7 +133,10 @@ pub(crate) struct Catalog {
     pub(crate) elements: IdMap<Element>,
     pub(crate) packages: IdMap<Package>,
     pub(crate) workspaces: IdMap<Workspace>,
-    workspaces_by_path: BTreeMap<Box<str>, Id>,
+    workspaces_by_path: BTreeMap<(Option<u32>, Box<str>), Id>,
+    pub(crate) client_secrets: IdMap<ClientSecret>,
+    client_secrets_by_public: HashMap<PublicId, Id>,
+    pub(crate) tombstones: IdMap<Tombstone>,
     /// When each secret is next exchanged, the earliest first.
     due: BTreeSet<(Timestamp, Id)>,
 }

@@ -29,11 +29,19 @@ pub(crate) enum Kind {
     Workspace,
     /// A part of what does not fit one record.
     Part,
+    /// A client secret.
+    ClientSecret,
+    /// A secret that was deleted.
+    Tombstone,
+    /// Entries of the record of accesses; the id is the number of the first.
+    Audit,
+    /// A month of use.
+    Usage,
 }
 
 impl Kind {
     /// The kinds that are sealed, each under its own key.
-    pub(crate) const SEALED: [Self; 10] = [
+    pub(crate) const SEALED: [Self; 14] = [
         Self::Manifest,
         Self::Organization,
         Self::Environment,
@@ -44,11 +52,23 @@ impl Kind {
         Self::Package,
         Self::Workspace,
         Self::Part,
+        Self::ClientSecret,
+        Self::Tombstone,
+        Self::Audit,
+        Self::Usage,
     ];
 
     /// The kinds that the manifest counts and the catalog is made of, in an order in which each finds what it names.
-    pub(crate) const SMALL: [Self; 6] =
-        [Self::Organization, Self::Environment, Self::Secret, Self::Element, Self::Package, Self::Workspace];
+    pub(crate) const SMALL: [Self; 8] = [
+        Self::Organization,
+        Self::Environment,
+        Self::Secret,
+        Self::Element,
+        Self::Package,
+        Self::Workspace,
+        Self::ClientSecret,
+        Self::Tombstone,
+    ];
 
     /// The place of this kind's key among the sealed ones; the header has none and takes the manifest's.
     pub(crate) const fn place(self) -> usize {
@@ -63,6 +83,10 @@ impl Kind {
             Self::Package => 7,
             Self::Workspace => 8,
             Self::Part => 9,
+            Self::ClientSecret => 10,
+            Self::Tombstone => 11,
+            Self::Audit => 12,
+            Self::Usage => 13,
         }
     }
 
@@ -80,6 +104,10 @@ impl Kind {
             Self::Package => b'P',
             Self::Workspace => b'W',
             Self::Part => b'T',
+            Self::ClientSecret => b'K',
+            Self::Tombstone => b'X',
+            Self::Audit => b'L',
+            Self::Usage => b'U',
         }
     }
 
@@ -97,6 +125,10 @@ impl Kind {
             Self::Package => b"package",
             Self::Workspace => b"workspace",
             Self::Part => b"part",
+            Self::ClientSecret => b"client secret",
+            Self::Tombstone => b"tombstone",
+            Self::Audit => b"audit",
+            Self::Usage => b"usage",
         }
     }
 

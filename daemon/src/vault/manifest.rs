@@ -5,14 +5,14 @@ use super::VaultError;
 use super::catalog::Catalog;
 use super::crypto::{self, Keys};
 use super::part;
-use super::record::{self, ManifestV1, UnknownForm};
+use super::record::{self, AuditHeadV1, ManifestV1, ManifestV2, UnknownForm, WorkspaceV1};
 use super::store::{Id, Key, Kind, Store};
 use crate::credentials::Credentials;
 use bursar_proto::name::OrganizationName;
 use std::collections::HashMap;
 use zeroize::Zeroizing;
 
-impl ManifestV1 {
+impl ManifestV2 {
     pub(super) fn count(&mut self, keys: &Keys, key: &Key, sealed: &[u8]) {
         self.count_tag(keys, key, &crypto::tag(sealed));
     }
@@ -29,18 +29,21 @@ impl ManifestV1 {
 }
 
 /// Reads the small records under `keys`, and checks them against the manifest.
-pub(super) fn load(store: &Store, keys: &Keys) -> Result<(ManifestV1, Catalog), VaultError> {
+pub(super) fn load(store: &Store, keys: &Keys) -> Result<(ManifestV2, Catalog), VaultError> {
     let mut plain = Zeroizing::new(Vec::new());
     let sealed = store.get(&Key::MANIFEST)?.ok_or(VaultError::Tampered("the manifest is missing"))?;
     keys.open(&Key::MANIFEST, &sealed, &mut plain)
         .map_err(|_| VaultError::Tampered("the manifest does not open"))?;
-    let manifest: ManifestV1 = record::decode(&plain)?;
+    let mut manifest: ManifestV2 = record::decode_since::<ManifestV1, _>(&plain)?;
+    if manifest.audit == AuditHeadV1::default() {
+        // a store from before there was a record of accesses: it begins here
+        manifest.audit = AuditHeadV1::generate()?;
+    }
     let header = store.get(&Key::HEADER)?.ok_or(VaultError::Tampered("its header is missing"))?;
     if keys.digest_header(&header) != manifest.header {
         return Err(VaultError::Tampered("its header is not the one that was written last"));
     }
-    let mut counted =
-        ManifestV1 { generation: manifest.generation, header: manifest.header, ..ManifestV1::default() };
+    let mut counted = ManifestV2 { records: 0, sum: 0, ..manifest };
     let mut catalog = Catalog::default();
     let mut organizations: HashMap<Id, OrganizationName> = HashMap::new();
     for kind in Kind::SMALL {
@@ -72,11 +75,21 @@ pub(super) fn load(store: &Store, keys: &Keys) -> Result<(ManifestV1, Catalog), 
                         catalog.load_package(id, record, content, &organizations)?;
                     }
                     Kind::Workspace => {
-                        let record: record::WorkspaceV1 = record::decode(&plain)?;
+                        let record: record::WorkspaceV2 = record::decode_since::<WorkspaceV1, _>(&plain)?;
                         let content = part::join(store, keys, &record.parts)?;
                         catalog.load_workspace(id, record, content)?;
                     }
-                    Kind::Header | Kind::Manifest | Kind::Credentials | Kind::Artifact | Kind::Part => {}
+                    Kind::ClientSecret => {
+                        catalog.load_client_secret(id, record::decode(&plain)?, &organizations)?;
+                    }
+                    Kind::Tombstone => catalog.load_tombstone(id, &record::decode(&plain)?)?,
+                    Kind::Header
+                    | Kind::Manifest
+                    | Kind::Credentials
+                    | Kind::Artifact
+                    | Kind::Part
+                    | Kind::Audit
+                    | Kind::Usage => {}
                 }
                 Ok::<(), VaultError>(())
             })();

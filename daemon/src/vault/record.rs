@@ -3,11 +3,17 @@
 //! A struct per version; an added field is a new version, and old ones keep decoding. Only authenticated
 //! bytes come here. Words are stored as numbers of their own, so that renaming one never changes a store.
 
+mod accesses;
+
+pub(crate) use accesses::{
+    AuditBlockV1, AuditEntriesV1, AuditEntryV1, ClientSecretV1, TombstoneV1, UsageDayV1, UsageMonthV1,
+};
+
 use crate::exchange::Cause;
 use crate::vault::crypto::Tag;
 use crate::vault::store::{Id, RECORD_MAX};
 use bincode::Options as _;
-use bursar_proto::kind::{ExchangePolicy, RefreshStatus, SecretType, Stage, Status};
+use bursar_proto::kind::{Analytics, ExchangePolicy, RefreshStatus, Role, SecretType, Stage, Status};
 use bursar_proto::time::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -72,13 +78,54 @@ pub(crate) struct SecretV1 {
     pub(crate) artifact_tag: Option<Tag>,
 }
 
-/// Count and digest of the records of organizations, environments and secrets, and the digest of the header.
+/// Count and digest of the small records, and the digest of the header: as it was before there was a record of accesses.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ManifestV1 {
     pub(crate) generation: u64,
     pub(crate) records: u64,
     pub(crate) sum: u128,
     pub(crate) header: u128,
+}
+
+/// Count and digest of the small records, the digest of the header, where the record of accesses stands, and up to when
+/// endings were told.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ManifestV2 {
+    pub(crate) generation: u64,
+    pub(crate) records: u64,
+    pub(crate) sum: u128,
+    pub(crate) header: u128,
+    pub(crate) audit: AuditHeadV1,
+    pub(crate) endings_told: i64,
+}
+
+/// Where the record of accesses begins and ends, and the key of its chain.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct AuditHeadV1 {
+    /// Random, and the vault's alone; a new root key leaves it, so that the chain goes on.
+    pub(crate) key: [u8; 32],
+    /// The number of the oldest entry that is kept, from 1 on.
+    pub(crate) first: u64,
+    /// The chain before it.
+    pub(crate) before: [u8; 32],
+    /// The number of the next entry.
+    pub(crate) next: u64,
+    /// The chain after the newest.
+    pub(crate) mac: [u8; 32],
+}
+
+impl std::fmt::Debug for AuditHeadV1 {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "AuditHeadV1 {{ first: {}, next: {} }}", self.first, self.next)
+    }
+}
+
+impl From<ManifestV1> for ManifestV2 {
+    /// Without a key yet: see [`AuditHeadV1::key`].
+    fn from(old: ManifestV1) -> Self {
+        let ManifestV1 { generation, records, sum, header } = old;
+        Self { generation, records, sum, header, ..Self::default() }
+    }
 }
 
 /// A data element; its slots in the order of the stages' numbers.
@@ -143,6 +190,24 @@ pub(crate) struct WorkspaceV1 {
     pub(crate) parts: Vec<PartV1>,
 }
 
+/// A workspace, and the user whose it is; none for the daemon's own.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct WorkspaceV2 {
+    pub(crate) uid: Option<u32>,
+    pub(crate) path: String,
+    pub(crate) trusted: Option<[u8; 32]>,
+    pub(crate) environment: Option<Id>,
+    pub(crate) synced_at: Option<i64>,
+    pub(crate) parts: Vec<PartV1>,
+}
+
+impl From<WorkspaceV1> for WorkspaceV2 {
+    fn from(old: WorkspaceV1) -> Self {
+        let WorkspaceV1 { path, trusted, environment, synced_at, parts } = old;
+        Self { uid: None, path, trusted, environment, synced_at, parts }
+    }
+}
+
 /// What was written into a workspace.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct WorkspaceFilesV1 {
@@ -176,6 +241,12 @@ impl Versioned for ManifestV1 {}
 impl Versioned for ElementV1 {}
 impl Versioned for PackageV1 {}
 impl Versioned for WorkspaceV1 {}
+impl Versioned for ManifestV2 {
+    const VERSION: u8 = 2;
+}
+impl Versioned for WorkspaceV2 {
+    const VERSION: u8 = 2;
+}
 impl Versioned for PackageContentV1 {
     const MAX: usize = CONTENT_MAX;
 }
@@ -203,6 +274,16 @@ pub(crate) fn decode<T: Versioned>(bytes: &[u8]) -> Result<T, UnknownForm> {
         }
         Some((version, _)) => Err(unknown(*version, T::VERSION)),
         None => Err(UnknownForm::Unreadable),
+    }
+}
+
+/// Reads a record of the present version, or of the one before.
+pub(crate) fn decode_since<Old: Versioned + Into<New>, New: Versioned>(
+    bytes: &[u8],
+) -> Result<New, UnknownForm> {
+    match bytes.first() {
+        Some(version) if *version == Old::VERSION => Ok(decode::<Old>(bytes)?.into()),
+        _ => decode(bytes),
     }
 }
 
@@ -285,6 +366,8 @@ numbers! {
     Status as status_number, status_of { Pending = 1, Succeeded = 2, Failed = 3, ManualAuthorization = 4 }
     RefreshStatus as refresh_number, refresh_of { Succeeded = 1, Failed = 2 }
     ExchangePolicy as policy_number, policy_of { Standard = 1, ShortLived = 2 }
+    Role as role_number, role_of { Viewer = 1, Contributor = 2 }
+    Analytics as analytics_number, analytics_of { Disabled = 1, Limited = 2, Complete = 3 }
     Cause as cause_number, cause_of { Unreachable = 1, Transient = 2, Permanent = 3 }
 }
 

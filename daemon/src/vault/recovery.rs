@@ -1,7 +1,7 @@
 //! Filling a store from a backup, and building one anew where the old one is damaged.
 
 use super::backup::{self, BackupError};
-use super::store::{Key, Sealed, Store, StoreError};
+use super::store::{Key, Kind, Sealed, Store, StoreError};
 use super::{Place, VaultError};
 use bursar_proto::time::Timestamp;
 use std::path::Path;
@@ -21,6 +21,20 @@ pub(super) fn fill(store: &Store, path: &Path) -> Result<u64, VaultError> {
     }
     store.commit(vec![(Key::HEADER, Some(Sealed::from(header.write()?)))]).durable_blocking()?;
     Ok(records)
+}
+
+/// Copies every record, sealed as it is; durable when it returns.
+pub(super) fn copy(store: &Store, fresh: &Store) -> Result<(), VaultError> {
+    let mut last = None;
+    for kind in Kind::SEALED {
+        store.scan(kind, |key, sealed| last = Some(fresh.commit(vec![(key, Some(sealed))])))?;
+    }
+    let header = store.get(&Key::HEADER)?.ok_or(VaultError::Tampered("its header is missing"))?;
+    if let Some(last) = last {
+        last.durable_blocking()?;
+    }
+    // the header last: without it nobody takes the copy for a vault
+    Ok(fresh.commit(vec![(Key::HEADER, Some(header))]).durable_blocking()?)
 }
 
 /// Moves a damaged store aside and builds one from the newest snapshot that is whole.

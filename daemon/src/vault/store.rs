@@ -212,6 +212,25 @@ impl Store {
         self.tree.is_empty()
     }
 
+    /// The first record at `key` or after it, of the same kind, once all that was asked for has been applied.
+    pub(crate) fn at_or_after(&self, key: &Key) -> Result<Option<(Key, Sealed)>, StoreError> {
+        self.settle();
+        of_kind(key.kind(), self.tree.range(key.bytes()..).next())
+    }
+
+    /// The first record after `key`, of the same kind.
+    pub(crate) fn after(&self, key: &Key) -> Result<Option<(Key, Sealed)>, StoreError> {
+        self.settle();
+        let beyond = (std::ops::Bound::Excluded(key.bytes()), std::ops::Bound::Unbounded);
+        of_kind(key.kind(), self.tree.range::<&[u8], _>(beyond).next())
+    }
+
+    /// The last record at `key` or before it, of the same kind.
+    pub(crate) fn at_or_before(&self, key: &Key) -> Result<Option<(Key, Sealed)>, StoreError> {
+        self.settle();
+        of_kind(key.kind(), self.tree.range(..=key.bytes()).next_back())
+    }
+
     /// Visits all records of `kind`, once all that was asked for has been applied.
     pub(crate) fn scan(&self, kind: Kind, mut visit: impl FnMut(Key, Sealed)) -> Result<(), StoreError> {
         self.settle();
@@ -233,6 +252,16 @@ impl Drop for Store {
             drop(committer.join());
         }
     }
+}
+
+/// What a range came to, if that is a record of `kind`.
+fn of_kind(
+    kind: Kind,
+    found: Option<sled::Result<(sled::IVec, sled::IVec)>>,
+) -> Result<Option<(Key, Sealed)>, StoreError> {
+    let found = found.transpose().map_err(|error| describe(&error))?;
+    let read = found.and_then(|(key, value)| Some((Key::read(&key)?, Sealed(value))));
+    Ok(read.filter(|(key, _)| key.kind() == kind))
 }
 
 /// Whether the file system of `directory` would take a write.

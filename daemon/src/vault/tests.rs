@@ -13,7 +13,7 @@ pub(super) fn at(seconds: i64) -> Timestamp {
 }
 
 pub(super) fn open(dir: &Path) -> Vault {
-    Vault::open(Place { state: dir.join("state") }, at(1)).unwrap()
+    Vault::open(Place { state: dir.join("state"), audit_kept: 1_000 }, at(1)).unwrap()
 }
 
 pub(super) fn unlock(vault: &mut Vault) -> Result<(), VaultError> {
@@ -27,7 +27,7 @@ pub(super) fn made(dir: &Path) -> Vault {
     let mut header = Header::new();
     header::make_key_file(&dir.join("key")).unwrap();
     header.enrol_key_file(&dir.join("key"), &root).unwrap();
-    vault.create(root, header, at(1)).unwrap().durable_blocking().unwrap();
+    vault.create(root, header, at(1), &[]).unwrap().durable_blocking().unwrap();
     vault
 }
 
@@ -38,7 +38,7 @@ pub(super) fn put(vault: &mut Vault, name: &str, value: &str) -> Id {
     let credentials = Credentials::parse(SecretType::Token, None, &json).unwrap();
     let unlocked = vault.unlocked().unwrap();
     let (committed, ()) = unlocked
-        .write(|catalog| {
+        .write(&[], |catalog| {
             let mut secret =
                 Secret::new(&format!("personal/{name}").parse().unwrap(), SecretType::Token, at(3));
             secret.status = Status::Succeeded;
@@ -120,7 +120,7 @@ fn a_record_that_is_missing_moved_or_older_is_noticed() {
         let unlocked = vault.unlocked().unwrap();
         let older = unlocked.store.get(&secret(a)).unwrap().unwrap();
         let (committed, ()) = unlocked
-            .write(|catalog| {
+            .write(&[], |catalog| {
                 catalog.update_secret(&a, |secret| secret.active = false);
                 Ok::<_, VaultError>((vec![Change::Secret(a)], ()))
             })
@@ -252,7 +252,7 @@ fn a_lock_right_after_a_change_finds_everything_at_the_next_unlock() {
         for active in [false, true] {
             let unlocked = vault.unlocked().unwrap();
             // nobody waits for the disk
-            let _ = unlocked.write(|catalog| {
+            let _ = unlocked.write(&[], |catalog| {
                 catalog.update_secret(&id, |secret| secret.active = active);
                 Ok::<_, VaultError>((vec![Change::Secret(id)], ()))
             });
@@ -269,7 +269,7 @@ fn a_backup_in_the_middle_of_changes_proves_itself() {
     let id = put(&mut vault, "a", "one");
     for round in 0..10 {
         for active in [false, true] {
-            let _ = vault.unlocked().unwrap().write(|catalog| {
+            let _ = vault.unlocked().unwrap().write(&[], |catalog| {
                 catalog.update_secret(&id, |secret| secret.active = active);
                 Ok::<_, VaultError>((vec![Change::Secret(id)], ()))
             });

@@ -6,7 +6,7 @@ use super::crypto::{self, Keys, RootKey};
 use super::header::Header;
 use super::manifest::open_record;
 use super::part;
-use super::record::{self, ManifestV1, PackageContentV1, PartV1, Saved, Versioned};
+use super::record::{self, AuditEntryV1, ManifestV2, PackageContentV1, PartV1, Saved, Versioned};
 use super::store::{Batch, Committed, Id, Key, Kind, RECORD_MAX, Sealed, Store, StoreError};
 use crate::credentials::{Artifact, Credentials};
 use bursar_proto::sensitive::Sensitive;
@@ -31,6 +31,12 @@ pub(crate) enum Change {
     Package(Id),
     /// A workspace's record; its files are in its parts.
     Workspace(Id),
+    /// A client secret's record.
+    ClientSecret(Id),
+    /// The tombstone of a deleted secret.
+    Tombstone(Id),
+    /// A month of use; without content it is deleted.
+    Usage(Id, Option<Zeroizing<Vec<u8>>>),
     /// A part of what `owner`'s record names; without content it is deleted.
     Part { owner: Id, id: Id, plain: Option<Zeroizing<Vec<u8>>> },
 }
@@ -44,7 +50,9 @@ pub(crate) struct Unlocked {
     pub(super) keys: Keys,
     pub(super) root: RootKey,
     pub(super) header: Header,
-    pub(super) manifest: ManifestV1,
+    pub(super) manifest: ManifestV2,
+    /// How many entries of the record of accesses are kept.
+    pub(super) audit_kept: u64,
     /// Names and attributes.
     pub(crate) catalog: Catalog,
     /// A change was begun and could not be sealed: memory is ahead of the disk, and has to be read anew.
@@ -54,24 +62,41 @@ pub(crate) struct Unlocked {
 }
 
 impl Unlocked {
-    /// Makes one change: `change` checks first, then changes the catalog and says what to write. It counts
-    /// once the promise has come.
+    /// Makes one change: `change` checks first, then changes the catalog and says what to write. The entries of the record
+    /// of accesses are written with it. It counts once the promise has come.
     pub(crate) fn write<T, E: From<VaultError>>(
         &mut self,
+        entries: &[AuditEntryV1],
         change: impl FnOnce(&mut Catalog) -> Result<(Vec<Change>, T), E>,
     ) -> Result<(Committed, T), E> {
         self.store.writable().map_err(VaultError::from)?;
         let (changes, answer) = change(&mut self.catalog)?;
-        let batch = self.sealed_batch(&changes).inspect_err(|_| self.spoilt = true)?;
+        let batch = self.sealed_batch(&changes, entries).inspect_err(|_| self.spoilt = true)?;
         Ok((self.store.commit(batch), answer))
     }
 
+    /// Up to when endings were told.
+    pub(crate) fn endings_told(&self) -> Timestamp {
+        Timestamp::from_seconds(self.manifest.endings_told)
+    }
+
+    /// Keeps up to when endings were told.
+    pub(crate) fn keep_endings_told(&mut self, now: Timestamp) -> Result<Committed, VaultError> {
+        self.manifest.endings_told = now.seconds();
+        let (committed, ()) = self.write(&[], |_| Ok::<_, VaultError>((Vec::new(), ())))?;
+        Ok(committed)
+    }
+
     /// Replaces the header; the data keys stay. It counts once the promise has come.
-    pub(super) fn write_header(&mut self, header: Header) -> Result<Committed, VaultError> {
+    pub(super) fn write_header(
+        &mut self,
+        header: Header,
+        entries: &[AuditEntryV1],
+    ) -> Result<Committed, VaultError> {
         self.store.writable()?;
         let written = header.write()?;
         self.manifest.header = self.keys.digest_header(&written);
-        let mut batch = self.sealed_batch(&[]).inspect_err(|_| self.spoilt = true)?;
+        let mut batch = self.sealed_batch(&[], entries).inspect_err(|_| self.spoilt = true)?;
         batch.push((Key::HEADER, Some(Sealed::from(written))));
         self.header = header;
         Ok(self.store.commit(batch))
@@ -113,7 +138,11 @@ impl Unlocked {
 
     /// Seals what changed, in an order in which a secret's record is sealed after what it names, and the
     /// manifest last.
-    pub(super) fn sealed_batch(&mut self, changes: &[Change]) -> Result<Batch, VaultError> {
+    pub(super) fn sealed_batch(
+        &mut self,
+        changes: &[Change],
+        entries: &[AuditEntryV1],
+    ) -> Result<Batch, VaultError> {
         let mut batch = Batch::new();
         for change in changes {
             match change {
@@ -136,12 +165,17 @@ impl Unlocked {
                         self.catalog.tag_part(owner, id, tag);
                     }
                 }
+                Change::Usage(id, plain) => {
+                    self.put(&mut batch, Key::new(Kind::Usage, *id), plain.as_deref())?;
+                }
                 Change::Organization(_)
                 | Change::Environment(_)
                 | Change::Secret(_)
                 | Change::Element(_)
                 | Change::Package(_)
-                | Change::Workspace(_) => {}
+                | Change::Workspace(_)
+                | Change::ClientSecret(_)
+                | Change::Tombstone(_) => {}
             }
         }
         for change in changes {
@@ -154,6 +188,7 @@ impl Unlocked {
                 self.manifest.count(&self.keys, &key, new);
             }
         }
+        self.append_audit(&mut batch, entries)?;
         self.manifest.generation += 1;
         let manifest = record::encode(&self.manifest)?;
         self.put(&mut batch, Key::MANIFEST, Some(&manifest))?;
@@ -178,11 +213,15 @@ impl Unlocked {
             Change::Element(id) => written(Kind::Element, id, catalog.element_record(id)),
             Change::Package(id) => written(Kind::Package, id, catalog.package_record(id)),
             Change::Workspace(id) => written(Kind::Workspace, id, catalog.workspace_record(id)),
-            Change::Credentials(..) | Change::Artifact(..) | Change::Part { .. } => Ok(None),
+            Change::ClientSecret(id) => written(Kind::ClientSecret, id, catalog.client_secret_record(id)),
+            Change::Tombstone(id) => written(Kind::Tombstone, id, catalog.tombstone_record(id)),
+            Change::Credentials(..) | Change::Artifact(..) | Change::Usage(..) | Change::Part { .. } => {
+                Ok(None)
+            }
         }
     }
 
-    fn put(
+    pub(super) fn put(
         &self,
         batch: &mut Batch,
         key: Key,
@@ -204,10 +243,12 @@ impl Unlocked {
     /// Writes everything into `fresh` under other keys.
     pub(super) fn rewrite(&self, fresh: &Store, keys: &Keys, header: &Header) -> Result<(), VaultError> {
         let written = header.write()?;
-        let mut manifest = ManifestV1 {
+        let mut manifest = ManifestV2 {
             generation: self.manifest.generation + 1,
             header: keys.digest_header(&written),
-            ..ManifestV1::default()
+            records: 0,
+            sum: 0,
+            ..self.manifest
         };
         let mut plain = Zeroizing::new(Vec::new());
         let mut reseal = |key: Key, tag: Option<&crypto::Tag>, out: &mut Batch| {
@@ -227,7 +268,10 @@ impl Unlocked {
         let organizations = self.catalog.organizations.values().map(|o| Key::new(Kind::Organization, o.id));
         let environments = self.catalog.environments.keys().map(|id| Key::new(Kind::Environment, *id));
         let elements = self.catalog.elements.keys().map(|id| Key::new(Kind::Element, *id));
-        for key in organizations.chain(environments).chain(elements) {
+        let client_secrets = self.catalog.client_secrets.keys().map(|id| Key::new(Kind::ClientSecret, *id));
+        // the old store's log goes, and with it what tombstones stand for; places in files stay
+        let tombstones = self.catalog.tombstones.keys().map(|id| Key::new(Kind::Tombstone, *id));
+        for key in organizations.chain(environments).chain(elements).chain(client_secrets).chain(tombstones) {
             let mut batch = Batch::new();
             let tag = reseal(key, None, &mut batch)?;
             manifest.count_tag(keys, &key, &tag);
@@ -277,9 +321,36 @@ impl Unlocked {
         if let Some(last) = last {
             last.durable_blocking()?;
         }
+        super::audit::rewrite(&self.store, &self.keys, fresh, keys)?;
+        reseal_all(&self.store, &self.keys, fresh, keys, Kind::Usage)?;
         let sealed = keys.seal(&Key::MANIFEST, &record::encode(&manifest)?)?;
         let closing =
             vec![(Key::MANIFEST, Some(Sealed::from(sealed))), (Key::HEADER, Some(Sealed::from(written)))];
         Ok(fresh.commit(closing).durable_blocking()?)
     }
+}
+
+/// Writes all records of a kind that the manifest does not count into `fresh` under other keys. What does not open stays behind.
+pub(super) fn reseal_all(
+    store: &Store,
+    keys: &Keys,
+    fresh: &Store,
+    under: &Keys,
+    kind: Kind,
+) -> Result<(), VaultError> {
+    let mut outcome = Ok(());
+    let mut last = None;
+    let mut plain = Zeroizing::new(Vec::new());
+    store.scan(kind, |key, sealed| {
+        plain.clear();
+        if outcome.is_err() || keys.open(&key, &sealed, &mut plain).is_err() {
+            return;
+        }
+        match under.seal(&key, &plain) {
+            Ok(sealed) => last = Some(fresh.commit(vec![(key, Some(Sealed::from(sealed)))])),
+            Err(error) => outcome = Err(error),
+        }
+    })?;
+    outcome?;
+    Ok(last.map_or(Ok(()), Committed::durable_blocking)?)
 }

@@ -156,3 +156,11 @@ fn who_takes_too_long_is_ended_and_who_does_not_is_heard() {
         (Some(3), &b"yes"[..], &b"no\n"[..])
     );
 }
+
+#[test]
+fn git_inherits_no_client_secret() {
+    let git = git(Path::new("/"));
+    for name in ["BURSAR_CLIENT_SECRETS", "BURSAR_CLIENT_SECRET"] {
+        assert!(git.get_envs().any(|(taken, value)| taken == name && value.is_none()), "{name}");
+    }
+}

@@ -51,7 +51,14 @@ fn record(path: &str, version: Option<&str>, contents: &[&str], secret: &str) ->
 }
 
 fn known(files: Vec<WorkspaceFile>) -> reply::Workspace {
-    reply::Workspace { workspace: "/w".to_owned(), trusted: None, environment: None, synced_at: None, files }
+    reply::Workspace {
+        workspace: "/w".to_owned(),
+        trusted: None,
+        environment: None,
+        synced_at: None,
+        files,
+        deleted: Vec::new(),
+    }
 }
 
 fn paths(files: &[WorkspaceFile]) -> Vec<&str> {

@@ -10,7 +10,7 @@ use bursar_proto::error::{CallError, ErrorName};
 use bursar_proto::fields::Fields;
 use bursar_proto::kind::{Filter, Shape};
 use bursar_proto::library::{FilePath, PackageFile};
-use bursar_proto::name::Qualified;
+use bursar_proto::name::{OrganizationName, Qualified};
 use bursar_proto::sensitive::Sensitive;
 use bursar_proto::template::{Template, filtered};
 use serde::Deserialize;
@@ -49,13 +49,22 @@ impl From<Leak> for CallError {
     }
 }
 
-/// The first live secret that stands in one of `files`, in a form in which a template would have it.
-pub(super) fn find(agent: &Agent, files: &[PackageFile]) -> Result<Option<Leak>, CallError> {
+/// The first live secret, of an organization or of all, that stands in one of `files`, in a form in which a template would have it.
+pub(super) fn find(
+    agent: &Agent,
+    files: &[PackageFile],
+    only: Option<&OrganizationName>,
+) -> Result<Option<Leak>, CallError> {
     let searched = Searched::new(files);
     if searched.windows.is_empty() {
         return Ok(None);
     }
-    let ids: Vec<Id> = agent.vault().unlocked()?.catalog.secrets.keys().copied().collect();
+    let ids: Vec<Id> = {
+        let mut vault = agent.vault();
+        let secrets = vault.unlocked()?.catalog.secrets.iter();
+        let wanted = secrets.filter(|(_, secret)| only.is_none_or(|only| *only == secret.organization));
+        wanted.map(|(id, _)| *id).collect()
+    };
     for some in ids.chunks(AT_ONCE) {
         // what takes long is done once the vault is free again
         for (secret, values) in collect(agent, some)? {

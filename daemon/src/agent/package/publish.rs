@@ -3,8 +3,8 @@
 use super::{leak, view};
 use crate::agent::library::{own, shown};
 use crate::agent::organization::no_organization;
+use crate::agent::request::Request;
 use crate::agent::{Agent, new_id, on_worker};
-use crate::server::peer::Caller;
 use crate::vault::Change;
 use crate::vault::catalog::{Catalog, Definition, FileListed, Package, definition_record};
 use crate::vault::part::cut;
@@ -13,7 +13,7 @@ use bursar_proto::call::PackagePublish;
 use bursar_proto::error::{CallError, ErrorName};
 use bursar_proto::fields::Invalid;
 use bursar_proto::library::{Elements, PackageFile, VERSIONS_MAX};
-use bursar_proto::name::{Qualified, Reference};
+use bursar_proto::name::{OrganizationName, Qualified, Reference};
 use bursar_proto::reply;
 use bursar_proto::semver::Version;
 use bursar_proto::template::{FAULTS_MAX, Fault, Subject, Template};
@@ -26,7 +26,7 @@ impl Agent {
     pub(in crate::agent) async fn package_publish(
         self: &Arc<Self>,
         call: PackagePublish,
-        caller: &Caller,
+        request: &Request,
     ) -> Result<reply::PackageVersion, CallError> {
         let name = self.resolve(call.package);
         let elements = own(&name.organization, call.elements)?;
@@ -35,7 +35,7 @@ impl Agent {
         let listed = check_files(&elements, &files)?;
         let digest = digest_of(&name, &call.version, &elements, &files)?;
         let content = content(&elements, &files);
-        self.refuse_live_secrets(files).await?;
+        self.refuse_live_secrets(files, (!request.is_owners()).then(|| name.organization.clone())).await?;
         let (id, now) = (new_id()?, self.clock.now());
         let (parts, written) = cut(id, &content)?;
         let is_dry = call.dry_run.unwrap_or(false);
@@ -44,7 +44,7 @@ impl Agent {
             version: call.version,
             digest,
             published_at: now,
-            published_by: format!("uid {}", caller.uid()).into(),
+            published_by: publisher(request).into(),
             elements,
             files: listed,
             parts,
@@ -54,7 +54,7 @@ impl Agent {
             check_new(&vault.unlocked()?.catalog, &package)?;
             return Ok(view(&package));
         }
-        self.write(|catalog| {
+        self.write(request, |catalog| {
             check_new(catalog, &package)?;
             let shown = reply::PackageVersion { published_at: Some(now), ..view(&package) };
             catalog.insert_package(id, package);
@@ -66,13 +66,24 @@ impl Agent {
     }
 
     /// Refuses templates that hold what a live secret of the vault is.
-    async fn refuse_live_secrets(self: &Arc<Self>, files: Vec<PackageFile>) -> Result<(), CallError> {
+    ///
+    /// Who is no owner is told of its own organization's secrets alone: that another has this value is not its to know.
+    async fn refuse_live_secrets(
+        self: &Arc<Self>,
+        files: Vec<PackageFile>,
+        only: Option<OrganizationName>,
+    ) -> Result<(), CallError> {
         let agent = self.clone();
-        match on_worker(move || leak::find(&agent, &files)).await?? {
+        match on_worker(move || leak::find(&agent, &files, only.as_ref())).await?? {
             None => Ok(()),
             Some(leak) => Err(leak.into()),
         }
     }
+}
+
+/// Who publishes: an owner by the user, others by what gives them the right.
+fn publisher(request: &Request) -> String {
+    if request.is_owners() { format!("uid {}", request.party.caller.uid()) } else { request.principal() }
 }
 
 /// Reads the templates, and checks what they name and where they go. All their faults are told.

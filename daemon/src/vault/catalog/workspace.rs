@@ -1,7 +1,7 @@
 //! Workspaces in the catalog: which directories hold artifacts, in which files, and which `bursar.toml` is trusted.
 
 use super::Catalog;
-use crate::vault::record::{PartV1, UnknownForm, WorkspaceFileV1, WorkspaceFilesV1, WorkspaceV1};
+use crate::vault::record::{PartV1, UnknownForm, WorkspaceFileV1, WorkspaceFilesV1, WorkspaceV2};
 use crate::vault::store::Id;
 use bursar_proto::library::FilePath;
 use bursar_proto::name::Qualified;
@@ -11,6 +11,8 @@ use bursar_proto::time::Timestamp;
 /// A workspace.
 #[derive(Clone)]
 pub(crate) struct Workspace {
+    /// The user whose it is; `None` for the daemon's own.
+    pub(crate) uid: Option<u32>,
     /// Its absolute path.
     pub(crate) path: Box<str>,
     /// The SHA-256 of the `bursar.toml` that a person trusts.
@@ -35,33 +37,39 @@ pub(crate) struct WorkspaceFile {
 }
 
 impl Catalog {
-    /// A workspace by its path.
-    pub(crate) fn workspace_id(&self, path: &str) -> Option<Id> {
-        self.workspaces_by_path.get(path).copied()
+    /// A user's workspace by its path.
+    pub(crate) fn workspace_id(&self, uid: Option<u32>, path: &str) -> Option<Id> {
+        self.workspaces_by_path.get(&(uid, path.into())).copied()
     }
 
-    /// The workspaces, by path.
+    /// How many workspaces of a user are known.
+    pub(crate) fn workspaces_of(&self, uid: Option<u32>) -> usize {
+        self.workspaces.values().filter(|workspace| workspace.uid == uid).count()
+    }
+
+    /// The workspaces, by user and path.
     pub(crate) fn workspaces_by_path(&self) -> impl Iterator<Item = (&Id, &Workspace)> {
         self.workspaces_by_path.values().filter_map(|id| self.workspaces.get_key_value(id))
     }
 
     /// Adds a workspace, or puts it in the place of the one with its id.
     pub(crate) fn insert_workspace(&mut self, id: Id, workspace: Workspace) {
-        self.workspaces_by_path.insert(workspace.path.clone(), id);
+        self.workspaces_by_path.insert((workspace.uid, workspace.path.clone()), id);
         self.workspaces.insert(id, workspace);
     }
 
     /// Takes a workspace out.
     pub(crate) fn remove_workspace(&mut self, id: &Id) -> Option<Workspace> {
         let workspace = self.workspaces.remove(id)?;
-        self.workspaces_by_path.remove(&workspace.path);
+        self.workspaces_by_path.remove(&(workspace.uid, workspace.path.clone()));
         Some(workspace)
     }
 
     /// A workspace's record.
-    pub(crate) fn workspace_record(&self, id: &Id) -> Option<WorkspaceV1> {
+    pub(crate) fn workspace_record(&self, id: &Id) -> Option<WorkspaceV2> {
         let workspace = self.workspaces.get(id)?;
-        Some(WorkspaceV1 {
+        Some(WorkspaceV2 {
+            uid: workspace.uid,
             path: workspace.path.to_string(),
             trusted: workspace.trusted,
             environment: workspace.environment,
@@ -74,10 +82,11 @@ impl Catalog {
     pub(crate) fn load_workspace(
         &mut self,
         id: Id,
-        record: WorkspaceV1,
+        record: WorkspaceV2,
         content: WorkspaceFilesV1,
     ) -> Result<(), UnknownForm> {
         let workspace = Workspace {
+            uid: record.uid,
             path: record.path.into_boxed_str(),
             trusted: record.trusted,
             environment: record.environment,

@@ -54,7 +54,7 @@ fn put_library(vault: &mut Vault, secret: Id) -> Library {
     let (committed, ()) = vault
         .unlocked()
         .unwrap()
-        .write(|catalog| {
+        .write(&[], |catalog| {
             let slots = Slots { development: Some(secret), ..Slots::default() };
             let name = "personal/e".parse().unwrap();
             catalog.insert_element(element, Element { name, slots, created_at: at(3), updated_at: at(3) });
@@ -86,7 +86,7 @@ fn put_workspace(vault: &mut Vault, id: Id, secret: Id, number: u8) {
     let (committed, ()) = vault
         .unlocked()
         .unwrap()
-        .write(|catalog| {
+        .write(&[], |catalog| {
             let old = catalog.workspaces.get(&id).map(|old| old.parts.clone()).unwrap_or_default();
             let file = WorkspaceFile {
                 path: "f".parse().unwrap(),
@@ -96,6 +96,7 @@ fn put_workspace(vault: &mut Vault, id: Id, secret: Id, number: u8) {
                 secrets: vec![secret],
             };
             let mut workspace = Workspace {
+                uid: None,
                 path: "/w".into(),
                 trusted: Some([number; 32]),
                 environment: None,
@@ -226,7 +227,7 @@ fn a_library_record_or_a_part_that_is_missing_moved_or_older_is_noticed() {
         let (committed, ()) = vault
             .unlocked()
             .unwrap()
-            .write(|catalog| {
+            .write(&[], |catalog| {
                 catalog.empty_slots_of(&secret, at(4));
                 Ok::<_, VaultError>((vec![Change::Element(element)], ()))
             })

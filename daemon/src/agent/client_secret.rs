@@ -1,0 +1,470 @@
+//! client_secret.* and authenticate: what Bursar issues to automation, and what a connection may do with it.
+
+use super::organization::{chosen, no_organization};
+use super::request::{Request, grant_of};
+use super::vault::Throttle;
+use super::{Agent, Answer, answer, environment_id, new_id};
+use crate::audit::{Entry, OK};
+use crate::policy::{Lapse, Principal};
+use crate::server::session::{Party, Session};
+use crate::vault::catalog::{Catalog, ClientSecret, Hash};
+use crate::vault::store::Id;
+use crate::vault::{Change, VaultError, crypto};
+use bursar_proto::call::{
+    Authenticate, CI_FACT_MAX, CI_FACTS_MAX, CLIENT_SECRET_LIFE, CLIENT_SECRET_LIFE_MAX, ClientSecretCreate,
+    ClientSecretList, ClientSecretRotate, ClientSecretSetAnalytics, DESCRIPTION_MAX,
+};
+use bursar_proto::client_secret::{self, CLIENT_SECRETS_MAX, PublicId, Random};
+use bursar_proto::error::{CallError, ErrorName};
+use bursar_proto::fields::Invalid;
+use bursar_proto::kind::{Analytics, ClientSecretStatus};
+use bursar_proto::reply::{self, Authenticated, AuthenticatedSecret};
+use bursar_proto::sensitive::Sensitive;
+use bursar_proto::time::Timestamp;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, PoisonError};
+use std::time::Instant;
+use zeroize::Zeroizing;
+
+/// How many client secrets a vault keeps, ended ones included: the ended one that is oldest makes room.
+const ISSUED_MAX: usize = 10_000;
+
+/// The longest word for a command, in bytes.
+const COMMAND_MAX: usize = 20;
+
+/// How many users' waits after wrong client secrets are remembered; beyond that, those that are over are dropped.
+const WAITS_KEPT: usize = 1_024;
+
+/// The waits after wrong client secrets, by user.
+pub(super) type Waits = HashMap<u32, Throttle>;
+
+impl Agent {
+    pub(super) async fn client_secret_create(
+        &self,
+        call: ClientSecretCreate,
+        request: &Request,
+    ) -> Result<reply::ClientSecretIssued, CallError> {
+        check_description(&call.description)?;
+        let expires_in = call.expires_in.unwrap_or(CLIENT_SECRET_LIFE);
+        if !(1..=CLIENT_SECRET_LIFE_MAX).contains(&expires_in) {
+            let most = CLIENT_SECRET_LIFE_MAX / 86_400;
+            let reason = format!("expected 1 second to {most} days, which is 24 months");
+            return Err(Invalid::field("expires_in", reason).into());
+        }
+        let environment = call.environment.map(|name| name.within(&call.organization));
+        if let Some(environment) = environment.as_ref().filter(|name| name.organization != call.organization)
+        {
+            let reason = format!("{environment} is of another organization than {}", call.organization);
+            return Err(Invalid::field("environment", reason).into());
+        }
+        let now = self.clock.now();
+        let expires_at = now.plus(i64::try_from(expires_in).unwrap_or(i64::MAX));
+        self.issue(request, |catalog, public, hash| {
+            if !catalog.organizations.contains_key(&call.organization) {
+                return Err(no_organization(&call.organization));
+            }
+            let secret = ClientSecret {
+                public,
+                organization: call.organization,
+                environment: environment.map(|name| environment_id(catalog, &name)).transpose()?,
+                description: call.description.into(),
+                role: call.role,
+                analytics: call.analytics.unwrap_or(Analytics::Limited),
+                created_at: now,
+                expires_at,
+                revoked_at: None,
+                lapsed: false,
+                last_used_at: None,
+                successor: None,
+                hash,
+            };
+            Ok((Vec::new(), secret))
+        })
+        .await
+    }
+
+    pub(super) async fn client_secret_rotate(
+        &self,
+        call: ClientSecretRotate,
+        request: &Request,
+    ) -> Result<reply::ClientSecretIssued, CallError> {
+        let now = self.clock.now();
+        let overlap = i64::try_from(call.overlap.unwrap_or(0)).unwrap_or(i64::MAX);
+        self.issue(request, |catalog, public, hash| {
+            let (id, present) = found(catalog, &call.id)?;
+            if present.revoked_at.is_some() {
+                let message = format!("client secret {} was revoked, and that is final", call.id);
+                return Err(CallError::new(ErrorName::Conflict, message)
+                    .hint("issue another: bursar client-secret create"));
+            }
+            if let Some(successor) = &present.successor {
+                let message = format!("client secret {} has a successor: {successor}", call.id);
+                return Err(CallError::new(ErrorName::Conflict, message)
+                    .hint(format!("rotate that one: bursar client-secret rotate {successor}")));
+            }
+            let life = present.expires_at.since(present.created_at).max(1);
+            let next = ClientSecret {
+                public: public.clone(),
+                created_at: now,
+                expires_at: now.plus(life),
+                lapsed: false,
+                last_used_at: None,
+                hash,
+                ..present.clone()
+            };
+            if let Some(present) = catalog.client_secrets.get_mut(&id) {
+                present.successor = Some(public);
+                present.expires_at = present.expires_at.min(now.plus(overlap));
+            }
+            Ok((vec![Change::ClientSecret(id)], next))
+        })
+        .await
+    }
+
+    /// Makes a value, and keeps what `make` says under it; answers both.
+    async fn issue(
+        &self,
+        request: &Request,
+        make: impl FnOnce(&mut Catalog, PublicId, Hash) -> Result<(Vec<Change>, ClientSecret), CallError>,
+    ) -> Result<reply::ClientSecretIssued, CallError> {
+        let random = Random::new(Zeroizing::new(crypto::generate().map_err(VaultError::from)?));
+        let hash = Hash::of(&random, crypto::generate().map_err(VaultError::from)?);
+        let public = PublicId::from_random(crypto::generate().map_err(VaultError::from)?);
+        let (id, now) = (new_id()?, self.clock.now());
+        let client_secret = client_secret::compose(&public, &random);
+        request.about(public.to_string());
+        let about = self
+            .write(request, |catalog| {
+                if catalog.client_secret(&public).is_some() {
+                    return Err(CallError::new(ErrorName::Internal, "two client secrets would have one id")
+                        .hint("try again"));
+                }
+                let mut changes = make_room(catalog, now)?;
+                let (made, secret) = make(catalog, public, hash)?;
+                changes.extend(made);
+                let shown = view(catalog, &secret, now);
+                catalog.insert_client_secret(id, secret);
+                changes.push(Change::ClientSecret(id));
+                Ok((changes, shown))
+            })
+            .await?;
+        Ok(reply::ClientSecretIssued { client_secret, about })
+    }
+
+    pub(super) fn client_secret_list(
+        &self,
+        call: &ClientSecretList,
+    ) -> Result<Vec<reply::ClientSecret>, CallError> {
+        let now = self.clock.now();
+        let mut vault = self.vault();
+        let catalog = &vault.unlocked()?.catalog;
+        // an organization that is not there is told as such
+        drop(chosen(catalog, call.organization.as_ref())?);
+        let wanted = |secret: &&ClientSecret| {
+            call.organization.as_ref().is_none_or(|only| *only == secret.organization)
+        };
+        let mut listed: Vec<_> =
+            catalog.client_secrets.values().filter(wanted).map(|secret| view(catalog, secret, now)).collect();
+        listed.sort_by(|a, b| b.created_at.cmp(&a.created_at).then_with(|| a.id.cmp(&b.id)));
+        Ok(listed)
+    }
+
+    pub(super) fn client_secret_show(&self, id: &PublicId) -> Result<reply::ClientSecret, CallError> {
+        let mut vault = self.vault();
+        let catalog = &vault.unlocked()?.catalog;
+        let (_, secret) = found(catalog, id)?;
+        Ok(view(catalog, secret, self.clock.now()))
+    }
+
+    pub(super) async fn client_secret_set_analytics(
+        &self,
+        call: ClientSecretSetAnalytics,
+        request: &Request,
+    ) -> Result<reply::ClientSecret, CallError> {
+        self.change_client_secret(&call.id, request, |secret| secret.analytics = call.analytics).await
+    }
+
+    pub(super) async fn client_secret_revoke(
+        &self,
+        id: &PublicId,
+        request: &Request,
+    ) -> Result<reply::ClientSecret, CallError> {
+        let now = self.clock.now();
+        self.change_client_secret(id, request, |secret| {
+            secret.revoked_at.get_or_insert(now);
+        })
+        .await
+    }
+
+    async fn change_client_secret(
+        &self,
+        public: &PublicId,
+        request: &Request,
+        change: impl FnOnce(&mut ClientSecret),
+    ) -> Result<reply::ClientSecret, CallError> {
+        let now = self.clock.now();
+        self.write(request, |catalog| {
+            let (id, _) = found(catalog, public)?;
+            if let Some(secret) = catalog.client_secrets.get_mut(&id) {
+                change(secret);
+            }
+            let (_, secret) = found(catalog, public)?;
+            Ok((vec![Change::ClientSecret(id)], view(catalog, secret, now)))
+        })
+        .await
+    }
+
+    /// Takes the client secrets of a connection: from now on they alone give rights, even where this fails.
+    pub(crate) fn authenticate(
+        self: &Arc<Self>,
+        call: Authenticate,
+        party: &Arc<Party>,
+    ) -> (Arc<Party>, Answer) {
+        let (session, told) = match self.check_client_secrets(call, party.caller.uid()) {
+            Ok((session, told)) => (session, Ok(told)),
+            Err(error) => (Session::default(), Err(error)),
+        };
+        let told = told.and_then(|told| refusal(&told).map_or(Ok(told), Err));
+        let party = party.authenticated(session);
+        let outcome = told.as_ref().map_or_else(|error| error.name.as_str(), |_| OK);
+        let mut entry = Entry::of_request(
+            &party,
+            &Principal::Secrets(Arc::default()),
+            None,
+            "authenticate",
+            self.clock.now(),
+        );
+        entry.outcome = outcome;
+        if let Some(session) = &party.session {
+            let ids: Vec<String> = session.secrets.iter().map(ToString::to_string).collect();
+            if let Some(first) = ids.first() {
+                entry.principal = format!("client secret {first}").into();
+                entry.subject = (ids.len() > 1).then(|| ids.join(" ").into());
+            }
+        }
+        let silent = matches!(&told, Err(error) if error.name == ErrorName::Locked || error.name == ErrorName::NoVault);
+        let noted = if silent { Ok(()) } else { self.audit.note(entry, told.is_ok()) };
+        (party, answer(told.and_then(|told| noted.map(|()| told).map_err(CallError::from))))
+    }
+
+    fn check_client_secrets(
+        self: &Arc<Self>,
+        call: Authenticate,
+        uid: u32,
+    ) -> Result<(Session, Authenticated), CallError> {
+        let given = call.client_secrets;
+        if !(1..=CLIENT_SECRETS_MAX).contains(&given.len()) {
+            let reason = format!("expected 1 to {CLIENT_SECRETS_MAX} client secrets");
+            return Err(Invalid::field("client_secrets", reason).into());
+        }
+        check_command(call.command.as_deref())?;
+        check_ci(call.ci.as_ref())?;
+        let now = self.clock.now();
+        self.throttled(uid)?;
+        let mut session = Session::new(call.command, call.ci);
+        let mut lapsed = Vec::new();
+        let mut wrong = false;
+        let told = {
+            let mut vault = self.vault();
+            let catalog = &vault.unlocked()?.catalog;
+            let one = |text: &Sensitive| match checked(catalog, text) {
+                Err(refused) => {
+                    wrong |= refused.name == ErrorName::ClientSecretUnknown;
+                    refused_secret(client_secret::shown_id(text.expose()), refused)
+                }
+                Ok((id, secret)) => {
+                    if !session.secrets.contains(&secret.public) {
+                        session.secrets.push(secret.public.clone());
+                    }
+                    let grant = grant_of(catalog, secret, now);
+                    if matches!(grant.lapse, Some(Lapse::Expired(_))) && !secret.lapsed {
+                        lapsed.push(id);
+                    }
+                    match grant.lapse {
+                        Some(lapse) => refused_secret(Some(secret.public.clone()), ended(secret, lapse)),
+                        None => AuthenticatedSecret {
+                            id: Some(secret.public.clone()),
+                            organization: Some(secret.organization.clone()),
+                            environment: grant.environment.flatten(),
+                            role: Some(secret.role),
+                            expires_at: Some(secret.expires_at),
+                            error: None,
+                            problem: None,
+                            hint: None,
+                        },
+                    }
+                }
+            };
+            given.iter().map(one).collect()
+        };
+        self.lapse(lapsed);
+        if wrong {
+            tracing::warn!(uid, "a wrong client secret was tried");
+            self.note_wrong(uid);
+        }
+        Ok((session, Authenticated { client_secrets: told }))
+    }
+
+    /// Refuses a user who has to wait after wrong client secrets; others do not.
+    fn throttled(&self, uid: u32) -> Result<(), CallError> {
+        let waits = self.waits.lock().unwrap_or_else(PoisonError::into_inner);
+        waits.get(&uid).map_or(Ok(()), |wait| wait.check(Instant::now(), "client secret"))
+    }
+
+    fn note_wrong(&self, uid: u32) {
+        let now = Instant::now();
+        let mut waits = self.waits.lock().unwrap_or_else(PoisonError::into_inner);
+        if waits.len() >= WAITS_KEPT {
+            waits.retain(|_, wait| wait.check(now, "").is_err());
+        }
+        waits.entry(uid).or_default().wrong(now);
+    }
+}
+
+/// A client secret by its public id.
+pub(super) fn found<'c>(
+    catalog: &'c Catalog,
+    public: &PublicId,
+) -> Result<(Id, &'c ClientSecret), CallError> {
+    catalog.client_secret(public).ok_or_else(|| {
+        CallError::new(ErrorName::NotFound, format!("no client secret {public}"))
+            .hint("see which there are: bursar client-secret list")
+    })
+}
+
+/// The client secret whose value a text is. What is not known and what is wrong are one refusal, and take the same time.
+fn checked<'c>(catalog: &'c Catalog, text: &Sensitive) -> Result<(Id, &'c ClientSecret), CallError> {
+    let (public, random) = client_secret::parse(text.expose()).map_err(|malformed| {
+        let which = client_secret::shown_id(text.expose()).map_or_else(String::new, |id| format!(" {id}"));
+        CallError::new(ErrorName::ClientSecretMalformed, format!("client secret{which}: {malformed}"))
+            .hint("look how it was stored: quotes, a line that was cut, two of them in one")
+    })?;
+    let known = catalog.client_secret(&public);
+    let fits = known.map_or(&Hash::NONE, |(_, secret)| &secret.hash).fits(&random);
+    known.filter(|_| fits).ok_or_else(|| {
+        let message = format!("client secret {public} is none that this agent issued");
+        CallError::new(ErrorName::ClientSecretUnknown, message)
+            .hint("it may be another machine's, or its organization was deleted")
+    })
+}
+
+/// The error for a client secret that ended.
+fn ended(secret: &ClientSecret, lapse: Lapse) -> CallError {
+    let name = match lapse {
+        Lapse::Expired(_) => ErrorName::ClientSecretExpired,
+        Lapse::Revoked(_) => ErrorName::ClientSecretRevoked,
+    };
+    CallError::new(name, format!("client secret {} {lapse}", secret.public))
+        .hint(format!("issue another: bursar client-secret create --organization {}", secret.organization))
+}
+
+fn refused_secret(id: Option<PublicId>, error: CallError) -> AuthenticatedSecret {
+    AuthenticatedSecret {
+        id,
+        organization: None,
+        environment: None,
+        role: None,
+        expires_at: None,
+        error: Some(error.name),
+        problem: Some(error.message),
+        hint: error.hint,
+    }
+}
+
+/// The error where none of them counts: the first one's, with what is wrong with each.
+fn refusal(told: &Authenticated) -> Option<CallError> {
+    if told.client_secrets.iter().any(|one| one.error.is_none()) {
+        return None;
+    }
+    let name = told.client_secrets.iter().find_map(|one| one.error)?;
+    let problems: Vec<&str> = told.client_secrets.iter().filter_map(|one| one.problem.as_deref()).collect();
+    let error = CallError::new(name, problems.join("; "));
+    Some(match told.client_secrets.iter().find_map(|one| one.hint.clone()) {
+        Some(hint) => error.hint(hint),
+        None => error,
+    })
+}
+
+/// Drops the ended client secret that is oldest where there are too many.
+fn make_room(catalog: &mut Catalog, now: Timestamp) -> Result<Vec<Change>, CallError> {
+    if catalog.client_secrets.len() < ISSUED_MAX {
+        return Ok(Vec::new());
+    }
+    let ended =
+        catalog.client_secrets.iter().filter(|(_, one)| one.status(now) != ClientSecretStatus::Active);
+    let oldest = ended.min_by_key(|(_, one)| one.created_at).map(|(id, _)| *id).ok_or_else(|| {
+        CallError::new(
+            ErrorName::Conflict,
+            format!("there are {ISSUED_MAX} client secrets, which is the most"),
+        )
+        .hint("revoke some: bursar client-secret revoke ID")
+    })?;
+    catalog.remove_client_secret(&oldest);
+    Ok(vec![Change::ClientSecret(oldest)])
+}
+
+/// Revokes the client secrets that are for an environment alone, which goes. Answers what to write, and which they are.
+pub(super) fn revoke_of(
+    catalog: &mut Catalog,
+    environment: &Id,
+    now: Timestamp,
+) -> (Vec<Change>, Vec<PublicId>) {
+    let ids =
+        catalog.client_secrets_of(|one| one.environment == Some(*environment) && one.revoked_at.is_none());
+    let mut revoked = Vec::with_capacity(ids.len());
+    for id in &ids {
+        if let Some(secret) = catalog.client_secrets.get_mut(id) {
+            secret.revoked_at = Some(now);
+            revoked.push(secret.public.clone());
+        }
+    }
+    (ids.into_iter().map(Change::ClientSecret).collect(), revoked)
+}
+
+fn view(catalog: &Catalog, secret: &ClientSecret, now: Timestamp) -> reply::ClientSecret {
+    reply::ClientSecret {
+        id: secret.public.clone(),
+        organization: secret.organization.clone(),
+        environment: secret.environment.and_then(|id| Some(catalog.environments.get(&id)?.name.clone())),
+        description: secret.description.to_string(),
+        role: secret.role,
+        status: secret.status(now),
+        created_at: secret.created_at,
+        expires_at: secret.expires_at,
+        revoked_at: secret.revoked_at,
+        last_used_at: secret.last_used_at,
+        analytics: secret.analytics,
+        successor: secret.successor.clone(),
+    }
+}
+
+fn check_description(text: &str) -> Result<(), Invalid> {
+    let fits = (1..=DESCRIPTION_MAX).contains(&text.trim().len()) && text.len() <= DESCRIPTION_MAX;
+    if fits && !text.chars().any(char::is_control) {
+        return Ok(());
+    }
+    let reason = format!("expected one line of 1 to {DESCRIPTION_MAX} bytes that says what it is for");
+    Err(Invalid::field("description", reason))
+}
+
+fn check_command(word: Option<&str>) -> Result<(), Invalid> {
+    let fits = word.is_none_or(|word| {
+        (1..=COMMAND_MAX).contains(&word.len()) && word.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')
+    });
+    if fits {
+        Ok(())
+    } else {
+        Err(Invalid::field("command", format!("expected 1 to {COMMAND_MAX} of a-z and -")))
+    }
+}
+
+fn check_ci(facts: Option<&BTreeMap<String, String>>) -> Result<(), Invalid> {
+    let Some(facts) = facts else { return Ok(()) };
+    let short = |text: &String| text.len() <= CI_FACT_MAX && !text.chars().any(char::is_control);
+    if facts.len() <= CI_FACTS_MAX && facts.iter().all(|(name, text)| short(name) && short(text)) {
+        return Ok(());
+    }
+    let reason =
+        format!("expected at most {CI_FACTS_MAX} texts of at most {CI_FACT_MAX} bytes, each on one line");
+    Err(Invalid::field("ci", reason))
+}

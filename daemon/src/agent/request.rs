@@ -1,0 +1,312 @@
+//! A request on its way through: as whom, about what, and its entry in the record of accesses.
+//!
+//! [`Agent::serve`] is the way of every call but the quickest one: who is asking, what about, may they, do it, record it.
+
+use super::{Agent, Answer};
+use crate::audit::{Entry, NotRecorded};
+use crate::policy::{Asks, Authorized, Grant, GrantedBy, Lapse, Place, Policy, Principal, Subject};
+use crate::server::session::{Party, Session};
+use crate::vault::catalog::Catalog;
+use crate::vault::store::Id;
+use crate::vault::{Change, VaultError};
+use bursar_proto::call::{Call, QuickGet};
+use bursar_proto::error::{CallError, ErrorName};
+use bursar_proto::kind::{Analytics, ClientSecretStatus};
+use bursar_proto::name::{OrganizationName, Qualified};
+use bursar_proto::time::Timestamp;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// A request that is being carried out.
+pub(crate) struct Request {
+    pub(crate) party: Arc<Party>,
+    principal: Principal,
+    entry: Mutex<Entry>,
+    /// Whether its entry was written with what it changed.
+    recorded: AtomicBool,
+}
+
+impl Request {
+    /// Whether the answer may hold what belongs to an organization.
+    pub(super) fn sees(&self, organization: &OrganizationName) -> bool {
+        self.principal.sees(organization)
+    }
+
+    /// Whether an owner asks, who may see all.
+    pub(super) fn is_owners(&self) -> bool {
+        self.principal.owns()
+    }
+
+    /// As whom, as the record tells it: `owner`, `unit deploy.service`, `client secret k3j9x2m4pq`.
+    pub(super) fn principal(&self) -> String {
+        self.entry().principal.to_string()
+    }
+
+    /// The user whose workspaces are meant; none for the daemon's own.
+    pub(super) fn user(&self) -> Option<u32> {
+        user_of(self.party.caller.uid())
+    }
+
+    /// Says what it is about where only its handler knows.
+    pub(super) fn about(&self, subject: String) {
+        self.entry().subject = Some(subject.into());
+    }
+
+    /// Says whose value it is about where only its handler knows.
+    pub(super) fn about_secret(&self, id: Id, name: Qualified) {
+        self.entry().secret = Some((Some(id), name));
+    }
+
+    /// Its entry, to be written with what it changes.
+    pub(super) fn taken(&self) -> Entry {
+        self.recorded.store(true, Ordering::Release);
+        self.entry().clone()
+    }
+
+    /// The change was not written, and so its entry was not.
+    pub(super) fn not_taken(&self) {
+        self.recorded.store(false, Ordering::Release);
+    }
+
+    fn entry(&self) -> std::sync::MutexGuard<'_, Entry> {
+        self.entry.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A user of workspaces: none for the daemon's own.
+pub(super) fn user_of(uid: u32) -> Option<u32> {
+    (uid != rustix::process::geteuid().as_raw()).then_some(uid)
+}
+
+impl Agent {
+    /// Answers a call of a connection.
+    pub(crate) async fn serve(self: &Arc<Self>, call: Call, party: &Arc<Party>) -> Answer {
+        let method = call.method();
+        let (subject, secret_id) = self.subject(&call);
+        let silent = matches!(call, Call::Hello(_) | Call::AgentStatus(_));
+        let opens = matches!(call, Call::VaultUnlock(_));
+        let (principal, authorized) = self.authorize(party, call, &subject.places)?;
+        let by = authorized.as_ref().ok().and_then(Authorized::by);
+        let entry = self.entry(party, &principal, by, method, subject, secret_id);
+        let request = Request {
+            party: party.clone(),
+            principal,
+            entry: Mutex::new(entry),
+            recorded: AtomicBool::new(false),
+        };
+        let answer = match authorized {
+            Ok(call) => self.handle(call, &request).await,
+            Err(refused) => Err(refused),
+        };
+        if silent || request.recorded.load(Ordering::Acquire) {
+            return answer;
+        }
+        let entry = request.entry().clone();
+        self.record(entry, answer, opens)
+    }
+
+    /// Records how a request ended, before its answer goes out.
+    fn record(&self, entry: Entry, answer: Answer, opens: bool) -> Answer {
+        let outcome = answer.as_ref().map_or_else(|error| error.name.as_str(), |_| crate::audit::OK);
+        // a locked vault gives nothing, and has no place for it either
+        let nothing = matches!(&answer, Err(error) if gives_nothing(error.name)) && !opens;
+        if !nothing {
+            self.audit.note(Entry { outcome, ..entry }, answer.is_ok())?;
+        }
+        answer
+    }
+
+    /// Whether a party may do something, and as whom it asks.
+    ///
+    /// # Errors
+    /// The outer one where its rights cannot be looked up: the vault is locked.
+    fn authorize<T: Asks>(
+        self: &Arc<Self>,
+        party: &Party,
+        call: T,
+        places: &[Place],
+    ) -> Result<(Principal, Result<Authorized<T>, CallError>), CallError> {
+        let principal = match &party.session {
+            None => party.caller.principal().clone(),
+            Some(session) => Principal::Secrets(self.grants(session)?),
+        };
+        let authorized = Policy::authorize(&principal, call, places);
+        Ok((principal, authorized))
+    }
+
+    /// Lets a watch begin, or not; either is recorded.
+    pub(crate) fn authorize_watch<T: Asks>(
+        self: &Arc<Self>,
+        party: &Arc<Party>,
+        call: T,
+        method: &'static str,
+        secret: Option<Qualified>,
+        start: impl FnOnce(T) -> Result<(), CallError>,
+    ) -> Result<(), CallError> {
+        let (principal, authorized) = self.authorize(party, call, &[])?;
+        let by = authorized.as_ref().ok().and_then(Authorized::by);
+        let entry = self.entry(party, &principal, by, method, Subject { secret, ..Subject::default() }, None);
+        let started = authorized.and_then(|call| start(call.into_inner()));
+        self.record(entry, started.map(|()| zeroize::Zeroizing::default()), false).map(drop)
+    }
+
+    /// Lets the call pass that is made most; a refusal is recorded.
+    pub(crate) fn authorize_get<'a>(
+        &self,
+        party: &Party,
+        get: QuickGet<'a>,
+    ) -> Result<Authorized<QuickGet<'a>>, CallError> {
+        if party.owns() {
+            return Policy::authorize(&Principal::Own, get, &[]);
+        }
+        let secret = get.secret;
+        let refused = Policy::authorize(&party.bare_principal(), get, &[]);
+        if let Err(error) = &refused {
+            self.record_refused_get(party, secret, error.name);
+        }
+        refused
+    }
+
+    /// Records that an artifact was not handed out.
+    pub(crate) fn record_refused_get(&self, party: &Party, secret: &str, refused: ErrorName) {
+        if gives_nothing(refused) {
+            return;
+        }
+        let name = secret.parse().ok().map(|name| self.resolve(name));
+        let subject = Subject { secret: name, ..Subject::default() };
+        let entry = self.entry(party, &party.bare_principal(), None, "artifact.get", subject, None);
+        // a refusal goes out in any case
+        let _: Result<(), NotRecorded> = self.audit.note(Entry { outcome: refused.as_str(), ..entry }, false);
+    }
+
+    /// Records that a party is given a secret's artifact by the short way.
+    pub(super) fn record_get(
+        &self,
+        party: &Party,
+        id: &Id,
+        name: impl FnOnce() -> Qualified,
+        now: Timestamp,
+    ) -> Result<(), NotRecorded> {
+        self.audit.note_get(party.number, id, now, || {
+            let mut entry = Entry::of_request(party, &Principal::Own, None, "artifact.get", now);
+            entry.secret = Some((Some(*id), name()));
+            entry
+        })
+    }
+
+    fn subject(&self, call: &Call) -> (Subject, Option<Id>) {
+        let home = self.config().organization.clone();
+        let mut vault = self.vault();
+        let catalog = vault.unlocked().ok().map(|unlocked| &unlocked.catalog);
+        let subject = Subject::of(call, &home, catalog);
+        let id = subject
+            .secret
+            .as_ref()
+            .and_then(|name| catalog?.secret_id(name.organization.as_str(), name.name.as_str()));
+        (subject, id)
+    }
+
+    fn entry(
+        &self,
+        party: &Party,
+        principal: &Principal,
+        by: Option<&GrantedBy>,
+        method: &'static str,
+        subject: Subject,
+        secret_id: Option<Id>,
+    ) -> Entry {
+        let mut entry = Entry::of_request(party, principal, by, method, self.clock.now());
+        // who has no right here says names that nobody vouches for
+        if principal.has_rights() {
+            entry.subject = subject.told.map(Into::into);
+            entry.secret = subject.secret.map(|name| (secret_id, name));
+        }
+        if let Some(session) = &party.session
+            && session.ci.is_some()
+            && self.keeps_events(entry.client_secret.as_ref())
+        {
+            entry.ci.clone_from(&session.ci);
+        }
+        entry
+    }
+
+    /// Whether each use of a client secret is kept with what the CI says.
+    fn keeps_events(&self, id: Option<&bursar_proto::client_secret::PublicId>) -> bool {
+        let mut vault = self.vault();
+        let Ok(unlocked) = vault.unlocked() else { return false };
+        let known = id.and_then(|id| unlocked.catalog.client_secret(id));
+        known.is_some_and(|(_, secret)| secret.analytics == Analytics::Complete)
+    }
+
+    /// What a session's client secrets allow now: revoked, expired or not.
+    fn grants(self: &Arc<Self>, session: &Session) -> Result<Arc<[Grant]>, CallError> {
+        let now = self.clock.now();
+        let mut lapsed = Vec::new();
+        let grants = {
+            let mut vault = self.vault();
+            let catalog = &vault.unlocked()?.catalog;
+            let known = session.secrets.iter().filter_map(|public| catalog.client_secret(public));
+            let grant = known.map(|(id, secret)| {
+                let grant = grant_of(catalog, secret, now);
+                if matches!(grant.lapse, Some(Lapse::Expired(_))) && !secret.lapsed {
+                    lapsed.push(id);
+                }
+                grant
+            });
+            grant.collect()
+        };
+        self.lapse(lapsed);
+        Ok(grants)
+    }
+
+    /// Keeps in mind that client secrets were found expired, so that a clock that is set back does not revive them.
+    pub(super) fn lapse(self: &Arc<Self>, ids: Vec<Id>) {
+        if ids.is_empty() {
+            return;
+        }
+        let agent = self.clone();
+        self.tasks.spawn(async move {
+            let written = agent.vault().unlocked().and_then(|unlocked| {
+                unlocked.write(&[], |catalog| {
+                    for id in &ids {
+                        if let Some(secret) = catalog.client_secrets.get_mut(id) {
+                            secret.lapsed = true;
+                        }
+                    }
+                    Ok::<_, VaultError>((ids.into_iter().map(Change::ClientSecret).collect(), ()))
+                })
+            });
+            match written {
+                Ok((committed, ())) => drop(agent.durable(committed).await),
+                Err(error) => tracing::warn!(%error, "it could not be kept that a client secret expired"),
+            }
+        });
+    }
+}
+
+/// What a client secret allows.
+pub(super) fn grant_of(
+    catalog: &Catalog,
+    secret: &crate::vault::catalog::ClientSecret,
+    now: Timestamp,
+) -> Grant {
+    let lapse = match (secret.status(now), secret.revoked_at) {
+        (ClientSecretStatus::Active, _) => None,
+        (ClientSecretStatus::Revoked, Some(at)) => Some(Lapse::Revoked(at)),
+        (ClientSecretStatus::Revoked | ClientSecretStatus::Expired, _) => {
+            Some(Lapse::Expired(secret.expires_at))
+        }
+    };
+    let environment = secret.environment.map(|id| Some(catalog.environments.get(&id)?.name.clone()));
+    Grant {
+        organization: secret.organization.clone(),
+        environment,
+        role: secret.role,
+        by: GrantedBy::Secret(secret.public.clone()),
+        lapse,
+    }
+}
+
+fn gives_nothing(refused: ErrorName) -> bool {
+    matches!(refused, ErrorName::Locked | ErrorName::NoVault | ErrorName::Stopping)
+}

@@ -1,0 +1,101 @@
+//! What becomes of deleted secrets: secret.deleted, and the sweeping of the places where their values may still lie.
+
+use super::workspace::applied;
+use super::{Agent, on_worker};
+use crate::vault::Change;
+use bursar_proto::error::CallError;
+use bursar_proto::reply;
+use bursar_proto::time::Timestamp;
+use std::sync::Arc;
+
+/// How long a deleted secret is remembered with the places of its values, in seconds: 30 days.
+const REMEMBERED: i64 = 30 * DAY;
+
+/// After how long the store is written anew without what was deleted, in seconds: a day gathers what goes together.
+const REWRITTEN_AFTER: i64 = DAY;
+
+const DAY: i64 = 24 * 3_600;
+
+impl Agent {
+    pub(super) fn secret_deleted(&self) -> Result<Vec<reply::Tombstone>, CallError> {
+        let mut vault = self.vault();
+        let catalog = &vault.unlocked()?.catalog;
+        let shown = catalog.tombstones.iter().map(|(id, one)| reply::Tombstone {
+            secret: one.secret.clone(),
+            deleted_at: one.deleted_at,
+            until: one.deleted_at.plus(REMEMBERED),
+            store: one.stored,
+            snapshots: one.stored,
+            workspaces: applied(catalog, id),
+        });
+        let mut shown: Vec<_> = shown.collect();
+        shown.sort_by(|a, b| a.deleted_at.cmp(&b.deleted_at).then_with(|| a.secret.cmp(&b.secret)));
+        Ok(shown)
+    }
+
+    /// Writes the store anew where deleted values have lain in its log for a day, drops the snapshots that hold them, and
+    /// forgets what is a month old.
+    pub(crate) async fn sweep(self: &Arc<Self>, now: Timestamp) {
+        let due = {
+            let mut vault = self.vault();
+            let Ok(unlocked) = vault.unlocked() else { return };
+            let mut tombstones = unlocked.catalog.tombstones.values();
+            tombstones.any(|one| one.stored && now.since(one.deleted_at) >= REWRITTEN_AFTER)
+        };
+        if due {
+            let agent = self.clone();
+            let compacted = on_worker(move || agent.vault().compact(agent.clock.now())).await;
+            match compacted {
+                Ok(Ok(())) => {
+                    tracing::info!("the store was written anew without what was deleted");
+                    if let Err(error) = self.swept().await {
+                        tracing::warn!(%error, "it could not be kept that the store was written anew");
+                    }
+                }
+                Ok(Err(error)) => tracing::warn!(%error, "the store could not be written anew"),
+                Err(error) => tracing::warn!(%error, "the store could not be written anew"),
+            }
+        }
+        if let Err(error) = self.bury(now, false).await {
+            tracing::warn!(%error, "deleted secrets could not be forgotten");
+        }
+    }
+
+    /// Notes that neither the store nor a snapshot holds what was deleted.
+    pub(super) async fn swept(self: &Arc<Self>) -> Result<(), CallError> {
+        self.bury(self.clock.now(), true).await
+    }
+
+    async fn bury(self: &Arc<Self>, now: Timestamp, swept: bool) -> Result<(), CallError> {
+        let written = {
+            let mut vault = self.vault();
+            let unlocked = vault.unlocked()?;
+            let is_over = |deleted_at: Timestamp| now.since(deleted_at) >= REMEMBERED;
+            let catalog = &unlocked.catalog;
+            let any = catalog.tombstones.iter().any(|(id, one)| {
+                is_over(one.deleted_at) || swept && one.stored || !one.stored && !catalog.holds_values_of(id)
+            });
+            if !any {
+                return Ok(());
+            }
+            unlocked.write(&[], |catalog| {
+                let mut changes: Vec<Change> = Vec::new();
+                for (id, one) in &mut catalog.tombstones {
+                    if swept && one.stored {
+                        one.stored = false;
+                        changes.push(Change::Tombstone(*id));
+                    }
+                    if is_over(one.deleted_at) {
+                        tracing::warn!(secret = %one.secret, "a month after it was deleted nobody looks for its values any more");
+                    }
+                }
+                let buried = catalog.bury(|one| is_over(one.deleted_at));
+                changes.retain(|change| !matches!(change, Change::Tombstone(id) if buried.contains(id)));
+                changes.extend(buried.into_iter().map(Change::Tombstone));
+                Ok::<_, CallError>((changes, ()))
+            })
+        };
+        let (committed, ()) = written.inspect_err(|_| self.unspoil())?;
+        self.durable(committed).await
+    }
+}

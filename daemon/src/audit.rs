@@ -1,0 +1,455 @@
+//! The record of accesses on its way to the disk: entries that wait, at most a second. Never a value.
+//!
+//! What changes the vault is written with its entry (`Agent::write`); everything else waits here for the next turn of
+//! [`run`]. A value is handed out only if its entry has a place: where the queue is full, or the disk refuses it,
+//! reads are refused.
+
+use crate::agent::Agent;
+use crate::policy::{GrantedBy, Principal};
+use crate::server::session::Party;
+use crate::vault::record::AuditEntryV1;
+use crate::vault::store::{Id, IdMap};
+use bursar_proto::client_secret::PublicId;
+use bursar_proto::error::{CallError, ErrorName};
+use bursar_proto::name::Qualified;
+use bursar_proto::reply::AuditEntry;
+use bursar_proto::time::Timestamp;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::{Notify, broadcast};
+
+/// Entries that wait, at the most: some megabytes of memory. What is the same within a second is one entry.
+const WAITING_MAX: usize = 16_384;
+
+/// How long entries gather before they are written: with what a commit takes, they are on the disk within a second.
+const GATHER: Duration = Duration::from_millis(300);
+
+/// The pause after a commit that failed.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// How far back an entry is looked for that is the same: calls come in runs.
+const SAME_WITHIN: usize = 8;
+
+/// Entries that a watcher may lag behind before some are dropped, and it is told how many.
+const WATCHED_KEPT: usize = 1_024;
+
+/// The longest path of an executable that is kept, in bytes.
+const EXECUTABLE_MAX: usize = 512;
+
+/// The outcome of what was done.
+pub(crate) const OK: &str = "ok";
+
+/// One access.
+#[derive(Clone, PartialEq)]
+pub(crate) struct Entry {
+    pub(crate) at: Timestamp,
+    pub(crate) principal: Cow<'static, str>,
+    pub(crate) uid: Option<u32>,
+    pub(crate) pid: Option<u32>,
+    pub(crate) executable: Option<Arc<str>>,
+    pub(crate) method: &'static str,
+    pub(crate) subject: Option<Arc<str>>,
+    /// The secret; its id where there is one of that name.
+    pub(crate) secret: Option<(Option<Id>, Qualified)>,
+    pub(crate) client_secret: Option<PublicId>,
+    /// The command by which that client secret is used, where this is the first that it allowed on its connection.
+    pub(crate) used_for: Option<Arc<str>>,
+    pub(crate) outcome: &'static str,
+    pub(crate) count: u64,
+    pub(crate) ci: Option<Arc<BTreeMap<String, String>>>,
+}
+
+impl Entry {
+    /// Something that the agent did by itself.
+    pub(crate) fn of_agent(
+        method: &'static str,
+        secret: (Id, Qualified),
+        outcome: &'static str,
+        at: Timestamp,
+    ) -> Self {
+        Self {
+            at,
+            principal: "agent".into(),
+            uid: None,
+            pid: None,
+            executable: None,
+            method,
+            subject: None,
+            secret: Some((Some(secret.0), secret.1)),
+            client_secret: None,
+            used_for: None,
+            outcome,
+            count: 1,
+            ci: None,
+        }
+    }
+
+    /// A request of `party`, as `principal`, allowed by `by`.
+    pub(crate) fn of_request(
+        party: &Party,
+        principal: &Principal,
+        by: Option<&GrantedBy>,
+        method: &'static str,
+        at: Timestamp,
+    ) -> Self {
+        let client_secret = match by {
+            Some(GrantedBy::Secret(id)) => Some(id.clone()),
+            Some(GrantedBy::Rule(_)) => None,
+            None => party.session.as_ref().and_then(|session| session.secrets.first().cloned()),
+        };
+        let used_for = party.session.as_ref().zip(client_secret.as_ref().filter(|_| by.is_some())).and_then(
+            |(session, id)| {
+                let command = session.command.clone().unwrap_or_else(|| method.into());
+                session.first_use(id).then_some(command)
+            },
+        );
+        let executable = party.caller.executable().map(|path| {
+            if path.len() > EXECUTABLE_MAX {
+                path[..path.floor_char_boundary(EXECUTABLE_MAX)].into()
+            } else {
+                path.clone()
+            }
+        });
+        Self {
+            at,
+            principal: told(principal, by),
+            uid: Some(party.caller.uid()),
+            pid: party.caller.pid().and_then(|pid| pid.try_into().ok()),
+            executable,
+            method,
+            subject: None,
+            secret: None,
+            client_secret,
+            used_for,
+            outcome: OK,
+            count: 1,
+            ci: party.session.as_ref().and_then(|session| session.ci.clone()),
+        }
+    }
+
+    /// As the store keeps it.
+    pub(crate) fn record(&self) -> AuditEntryV1 {
+        AuditEntryV1 {
+            at: self.at.seconds(),
+            principal: self.principal.to_string(),
+            uid: self.uid,
+            pid: self.pid,
+            executable: self.executable.as_deref().map(str::to_owned),
+            method: self.method.to_owned(),
+            subject: self.subject.as_deref().map(str::to_owned),
+            secret: self.secret.as_ref().map(|(id, name)| (id.unwrap_or_default(), name.to_string())),
+            client_secret: self.client_secret.as_ref().map(ToString::to_string),
+            outcome: self.outcome.to_owned(),
+            count: self.count,
+            ci: self
+                .ci
+                .as_ref()
+                .map(|facts| facts.iter().map(|(name, text)| (name.clone(), text.clone())).collect()),
+        }
+    }
+
+    fn same_as(&self, other: &Self) -> bool {
+        // a use that is counted stays an entry of its own; what follows is the same but for that
+        if other.used_for.is_some() {
+            return false;
+        }
+        let other = Self { count: self.count, used_for: self.used_for.clone(), ..other.clone() };
+        *self == other
+    }
+}
+
+/// As whom, in words.
+fn told(principal: &Principal, by: Option<&GrantedBy>) -> Cow<'static, str> {
+    match (principal, by) {
+        (_, Some(by)) => by.to_string().into(),
+        (Principal::Own | Principal::Owner, None) => "owner".into(),
+        (Principal::Admitted(grants) | Principal::Secrets(grants), None) => {
+            grants.first().map_or("nobody".into(), |grant| grant.by.to_string().into())
+        }
+        (Principal::Stranger, None) => "nobody".into(),
+    }
+}
+
+/// The access cannot be recorded, and so it is not given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NotRecorded;
+
+impl From<NotRecorded> for CallError {
+    fn from(_: NotRecorded) -> Self {
+        Self::new(ErrorName::StoreFailed, "the access cannot be recorded, and so it is not given")
+            .hint("see the disk and the agent's log: bursar agent status")
+    }
+}
+
+/// What waits to be written.
+pub(crate) struct Audit {
+    queue: Mutex<Queue>,
+    /// Rings when something waits that did not before.
+    bell: Notify,
+    /// Whether the last commit failed.
+    failed: AtomicBool,
+    /// One commit at a time, so that entries keep their order.
+    turn: tokio::sync::Mutex<()>,
+    watched: broadcast::Sender<Arc<AuditEntry>>,
+}
+
+#[derive(Default)]
+struct Queue {
+    waiting: Vec<Entry>,
+    /// How many are being written, and wait again if that fails.
+    under_way: usize,
+    /// Where a party's `artifact.get` of a secret waits, in the second `quick_at`.
+    quick: IdMap<Vec<(u64, usize)>>,
+    quick_at: Option<Timestamp>,
+}
+
+impl Default for Audit {
+    fn default() -> Self {
+        Self {
+            queue: Mutex::default(),
+            bell: Notify::new(),
+            failed: AtomicBool::new(false),
+            turn: tokio::sync::Mutex::default(),
+            watched: broadcast::Sender::new(WATCHED_KEPT),
+        }
+    }
+}
+
+impl Audit {
+    /// Takes an entry. `gives` says whether something is handed out if there is a place for it.
+    pub(crate) fn note(&self, entry: Entry, gives: bool) -> Result<(), NotRecorded> {
+        let mut queue = self.lock();
+        let recent = queue.waiting.iter_mut().rev().take(SAME_WITHIN).find(|known| known.same_as(&entry));
+        if let Some(known) = recent {
+            known.count += entry.count;
+            return self.recording(gives);
+        }
+        if !queue.has_room() {
+            if !gives {
+                tracing::warn!(
+                    method = entry.method,
+                    outcome = entry.outcome,
+                    "a refusal could not be recorded"
+                );
+                return Ok(());
+            }
+            return Err(NotRecorded);
+        }
+        self.recording(gives)?;
+        self.add(&mut queue, entry);
+        Ok(())
+    }
+
+    /// Takes the entry of a party's `artifact.get` of a secret; `entry` makes it where this second has none yet.
+    pub(crate) fn note_get(
+        &self,
+        party: u64,
+        secret: &Id,
+        now: Timestamp,
+        entry: impl FnOnce() -> Entry,
+    ) -> Result<(), NotRecorded> {
+        self.recording(true)?;
+        let mut queue = self.lock();
+        if queue.quick_at != Some(now) {
+            queue.quick.clear();
+            queue.quick_at = Some(now);
+        }
+        let known = queue.quick.get(secret).and_then(|places| places.iter().find(|(of, _)| *of == party));
+        if let Some((_, at)) = known.copied()
+            && let Some(known) = queue.waiting.get_mut(at)
+        {
+            known.count += 1;
+            return Ok(());
+        }
+        if !queue.has_room() {
+            return Err(NotRecorded);
+        }
+        let at = queue.waiting.len();
+        queue.quick.entry(*secret).or_default().push((party, at));
+        self.add(&mut queue, entry());
+        Ok(())
+    }
+
+    fn add(&self, queue: &mut Queue, entry: Entry) {
+        queue.waiting.push(entry);
+        // the first starts the time to gather, half of the room ends it
+        if queue.waiting.len() == 1 || queue.waiting.len() == WAITING_MAX / 2 {
+            self.bell.notify_one();
+        }
+    }
+
+    /// What is handed out takes a disk that records it.
+    fn recording(&self, gives: bool) -> Result<(), NotRecorded> {
+        if gives && self.failed.load(Ordering::Acquire) { Err(NotRecorded) } else { Ok(()) }
+    }
+
+    /// Whether accesses are being recorded.
+    pub(crate) fn records(&self) -> bool {
+        !self.failed.load(Ordering::Acquire)
+    }
+
+    /// Wakes the writer: the vault was unlocked.
+    pub(crate) fn wake(&self) {
+        self.bell.notify_one();
+    }
+
+    /// What watchers receive from.
+    pub(crate) fn watch(&self) -> broadcast::Receiver<Arc<AuditEntry>> {
+        self.watched.subscribe()
+    }
+
+    /// Tells watchers of entries that are on the disk, numbered from `first` on.
+    pub(crate) fn tell(&self, first: u64, entries: &[AuditEntryV1]) {
+        if self.watched.receiver_count() > 0 {
+            for (number, entry) in (first..).zip(entries) {
+                // nobody listening any more is no fault
+                drop(self.watched.send(Arc::new(shown(number, entry))));
+            }
+        }
+    }
+
+    fn take(&self) -> Vec<Entry> {
+        let mut queue = self.lock();
+        queue.quick.clear();
+        queue.under_way = queue.waiting.len();
+        std::mem::take(&mut queue.waiting)
+    }
+
+    /// Ends a commit: what was not written waits again, before what came since.
+    fn landed(&self, not_written: Vec<Entry>, failed: bool) {
+        let mut queue = self.lock();
+        queue.under_way = 0;
+        if !not_written.is_empty() {
+            queue.quick.clear();
+            let since = std::mem::replace(&mut queue.waiting, not_written);
+            queue.waiting.extend(since);
+        }
+        self.failed.store(failed, Ordering::Release);
+    }
+
+    fn is_empty(&self) -> bool {
+        self.lock().waiting.is_empty()
+    }
+
+    fn is_half_full(&self) -> bool {
+        self.lock().waiting.len() >= WAITING_MAX / 2
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Queue {
+    fn has_room(&self) -> bool {
+        self.waiting.len() + self.under_way < WAITING_MAX
+    }
+}
+
+/// An entry as it is answered. A record that was written by us reads; a name that does not is left out.
+pub(crate) fn shown(number: u64, entry: &AuditEntryV1) -> AuditEntry {
+    let secret = entry.secret.as_ref().and_then(|(_, name)| name.parse::<Qualified>().ok());
+    AuditEntry {
+        number,
+        at: Timestamp::from_seconds(entry.at),
+        principal: entry.principal.clone(),
+        uid: entry.uid,
+        pid: entry.pid,
+        executable: entry.executable.clone(),
+        method: entry.method.clone(),
+        subject: entry.subject.clone().or_else(|| Some(secret.as_ref()?.to_string())),
+        secret,
+        outcome: entry.outcome.clone(),
+        count: entry.count,
+        ci: entry.ci.as_ref().map(|facts| facts.iter().cloned().collect()),
+    }
+}
+
+/// Writes what waits, until the daemon stops.
+pub(crate) async fn run(agent: Arc<Agent>) {
+    loop {
+        tokio::select! {
+            () = agent.shutdown.cancelled() => return,
+            () = agent.audit.bell.notified() => {}
+        }
+        while !agent.audit.is_empty() {
+            if !agent.audit.is_half_full() {
+                tokio::select! {
+                    () = agent.shutdown.cancelled() => return,
+                    () = agent.audit.bell.notified() => {}
+                    () = tokio::time::sleep(GATHER) => {}
+                }
+            }
+            match agent.write_accesses().await {
+                Written::All => {}
+                // the next unlock rings
+                Written::Locked => break,
+                Written::Failed => tokio::select! {
+                    () = agent.shutdown.cancelled() => return,
+                    () = tokio::time::sleep(PAUSE) => {}
+                },
+            }
+        }
+    }
+}
+
+/// What came of a turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Written {
+    All,
+    Locked,
+    Failed,
+}
+
+impl Agent {
+    /// Writes what waits; answers when it is on the disk.
+    pub(crate) async fn write_accesses(self: &Arc<Self>) -> Written {
+        let _turn = self.audit.turn.lock().await;
+        let entries = self.audit.take();
+        if entries.is_empty() {
+            return Written::All;
+        }
+        let records: Vec<AuditEntryV1> = entries.iter().map(Entry::record).collect();
+        let committed = {
+            let secrets = self.config().usage.secrets;
+            let mut vault = self.vault();
+            match vault.unlocked() {
+                Err(_) => None,
+                Ok(unlocked) => {
+                    let first = unlocked.audit_bounds().1;
+                    Some(
+                        unlocked
+                            .write_accesses(&records, &entries, secrets)
+                            .map(|committed| (first, committed)),
+                    )
+                }
+            }
+        };
+        let Some(committed) = committed else {
+            self.audit.landed(entries, false);
+            return Written::Locked;
+        };
+        let durable = match committed {
+            Ok((first, committed)) => self.durable(committed).await.map(|()| first),
+            Err(error) => {
+                tracing::error!(%error, "accesses could not be recorded");
+                self.unspoil();
+                Err(error.into())
+            }
+        };
+        match durable {
+            Ok(first) => {
+                self.audit.landed(Vec::new(), false);
+                self.audit.tell(first, &records);
+                Written::All
+            }
+            Err(_) => {
+                self.audit.landed(entries, true);
+                Written::Failed
+            }
+        }
+    }
+}

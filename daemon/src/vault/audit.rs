@@ -1,0 +1,246 @@
+//! The record of accesses in the store: sealed blocks of entries, chained by an HMAC. Written once, dropped from its old end.
+//!
+//! A block lies at the number of its first entry. It holds the chain before it, its entries, and the chain after it; where
+//! the chain begins and ends stands in the manifest, which every commit writes. So a block that was changed, put elsewhere
+//! or taken out shows, and so does a missing end.
+
+use super::crypto::Keys;
+use super::record::{self, AuditBlockV1, AuditEntriesV1, AuditEntryV1, AuditHeadV1};
+use super::store::{Batch, Key, Kind, Sealed, Store};
+use super::unlocked::Unlocked;
+use super::{VaultError, crypto};
+use bursar_proto::kind::AuditFault;
+use bursar_proto::reply::AuditFaultFound;
+use ring::hmac;
+use zeroize::Zeroizing;
+
+/// How large the entries of a block get, in bytes: well under the most that a record takes, whatever the last entry adds.
+const BLOCK_SIZE: usize = 32 * 1024;
+
+/// How many old blocks one commit drops: more than it adds, and never so many that it takes long.
+const DROPPED_AT_ONCE: usize = 8;
+
+/// What an entry takes beside its texts, in bytes, counted generously.
+const ENTRY_OVERHEAD: usize = 160;
+
+impl AuditHeadV1 {
+    /// An empty record with a key of its own.
+    pub(super) fn generate() -> Result<Self, crypto::CryptoError> {
+        Ok(Self { key: crypto::generate()?, first: 1, next: 1, ..Self::default() })
+    }
+
+    /// The chain after entries that begin at the number `first`.
+    fn chained(&self, before: &[u8; 32], first: u64, entries: &[u8]) -> [u8; 32] {
+        let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, &self.key));
+        context.update(before);
+        context.update(&first.to_le_bytes());
+        context.update(entries);
+        let mut mac = [0; 32];
+        mac.copy_from_slice(context.sign().as_ref());
+        mac
+    }
+}
+
+/// Where the block lies that begins with entry `number`.
+fn place(number: u64) -> Key {
+    Key::new(Kind::Audit, u128::from(number).to_be_bytes())
+}
+
+/// The number of the first entry of the block at `key`.
+fn number_of(key: &Key) -> u64 {
+    u64::try_from(u128::from_be_bytes(key.id())).unwrap_or(u64::MAX)
+}
+
+/// Opens a block; what is wrong with it is not told, only that.
+fn open(keys: &Keys, key: &Key, sealed: &Sealed) -> Option<(AuditBlockV1, Vec<AuditEntryV1>)> {
+    let mut plain = Zeroizing::new(Vec::new());
+    keys.open(key, sealed, &mut plain).ok()?;
+    let block: AuditBlockV1 = record::decode(&plain).ok()?;
+    let entries: AuditEntriesV1 = record::decode(&block.entries).ok()?;
+    Some((block, entries.entries))
+}
+
+/// How large an entry gets, in bytes, about.
+fn size(entry: &AuditEntryV1) -> usize {
+    let texts = [Some(&entry.principal), entry.executable.as_ref(), entry.subject.as_ref()];
+    let ci = entry.ci.iter().flatten().map(|(name, text)| name.len() + text.len() + 16);
+    ENTRY_OVERHEAD + texts.into_iter().flatten().map(String::len).sum::<usize>() + ci.sum::<usize>()
+}
+
+impl Unlocked {
+    /// Adds entries to a batch, and drops the oldest where there are more than are kept.
+    pub(super) fn append_audit(
+        &mut self,
+        batch: &mut Batch,
+        entries: &[AuditEntryV1],
+    ) -> Result<(), VaultError> {
+        let mut rest = entries;
+        while !rest.is_empty() {
+            let mut total = 0;
+            let fitting = rest.iter().take_while(|entry| {
+                total += size(entry);
+                total <= BLOCK_SIZE
+            });
+            let (some, more) = rest.split_at(fitting.count().max(1));
+            self.append_block(batch, some)?;
+            rest = more;
+        }
+        for _ in 0..DROPPED_AT_ONCE {
+            let head = &self.manifest.audit;
+            if entries.is_empty() || head.next - head.first <= self.audit_kept || !self.drop_oldest(batch)? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn append_block(&mut self, batch: &mut Batch, entries: &[AuditEntryV1]) -> Result<(), VaultError> {
+        let head = &self.manifest.audit;
+        let (first, before) = (head.next, head.mac);
+        let entries_record = record::encode(&AuditEntriesV1 { entries: entries.to_vec() })?;
+        let mac = head.chained(&before, first, &entries_record);
+        let block = AuditBlockV1 { before, entries: entries_record.to_vec(), mac };
+        let plain = record::encode(&block)?;
+        self.put(batch, place(first), Some(&plain))?;
+        let head = &mut self.manifest.audit;
+        head.mac = mac;
+        head.next += entries.len() as u64;
+        Ok(())
+    }
+
+    /// Drops the oldest block; false where there is only one. What was dropped is no longer proved, and the chain goes on.
+    fn drop_oldest(&mut self, batch: &mut Batch) -> Result<bool, VaultError> {
+        let oldest = self.store.at_or_after(&place(0))?;
+        let Some((oldest, _)) = oldest else { return Ok(false) };
+        let Some((second, sealed)) = self.store.after(&oldest)? else { return Ok(false) };
+        if number_of(&second) >= self.manifest.audit.next {
+            return Ok(false);
+        }
+        let before = open(&self.keys, &second, &sealed).map(|(block, _)| block.before);
+        batch.push((oldest, None));
+        let head = &mut self.manifest.audit;
+        head.first = number_of(&second);
+        // a second block that cannot be read shows in a proof by itself
+        head.before = before.unwrap_or_default();
+        Ok(true)
+    }
+
+    /// The numbers of the oldest entry that is kept and of the next one.
+    pub(crate) fn audit_bounds(&self) -> (u64, u64) {
+        (self.manifest.audit.first, self.manifest.audit.next)
+    }
+
+    /// The block that holds the entry `number`, or the next one after it: the number of its first entry, and its entries.
+    /// Blocks that cannot be read are passed over.
+    pub(crate) fn audit_from(&self, number: u64) -> Result<Option<(u64, Vec<AuditEntryV1>)>, VaultError> {
+        let mut found = match self.store.at_or_before(&place(number))? {
+            Some((key, sealed)) => Some((key, sealed)),
+            None => self.store.at_or_after(&place(number))?,
+        };
+        while let Some((key, sealed)) = found {
+            let first = number_of(&key);
+            if let Some((_, entries)) = open(&self.keys, &key, &sealed)
+                && first + entries.len() as u64 > number
+            {
+                return Ok(Some((first, entries)));
+            }
+            found = self.store.after(&key)?;
+        }
+        Ok(None)
+    }
+
+    /// The last block that begins before the entry `number`.
+    pub(crate) fn audit_before(&self, number: u64) -> Result<Option<(u64, Vec<AuditEntryV1>)>, VaultError> {
+        let mut below = number;
+        while let Some(last) = below.checked_sub(1) {
+            let Some((key, sealed)) = self.store.at_or_before(&place(last))? else { return Ok(None) };
+            if let Some((_, entries)) = open(&self.keys, &key, &sealed) {
+                return Ok(Some((number_of(&key), entries)));
+            }
+            below = number_of(&key);
+        }
+        Ok(None)
+    }
+
+    /// Proves the next `most` blocks of the record; [`Proof`] says how far it is.
+    pub(crate) fn prove_audit(&self, proof: &mut Proof, most: usize) -> Result<(), VaultError> {
+        let head = &self.manifest.audit;
+        for _ in 0..most {
+            let next = match &proof.last {
+                None => self.store.at_or_after(&place(0))?,
+                Some(last) => self.store.after(last)?,
+            };
+            let Some((key, sealed)) = next else {
+                proof.end(head);
+                return Ok(());
+            };
+            proof.look(head, number_of(&key), open(&self.keys, &key, &sealed));
+            proof.last = Some(key);
+        }
+        Ok(())
+    }
+}
+
+/// Writes all blocks into `fresh` under other keys; the chain stays. A block that cannot be read stays behind, and shows.
+pub(super) fn rewrite(store: &Store, keys: &Keys, fresh: &Store, under: &Keys) -> Result<(), VaultError> {
+    super::unlocked::reseal_all(store, keys, fresh, under, Kind::Audit)
+}
+
+/// A proof of the record under way.
+#[derive(Default)]
+pub(crate) struct Proof {
+    last: Option<Key>,
+    /// The number that the next block should begin with, and the chain before it.
+    expected: Option<(u64, Option<[u8; 32]>)>,
+    /// A block that could not be read, up to wherever the next begins.
+    unreadable: Option<u64>,
+    pub(crate) faults: Vec<AuditFaultFound>,
+    pub(crate) done: bool,
+}
+
+impl Proof {
+    fn look(&mut self, head: &AuditHeadV1, first: u64, block: Option<(AuditBlockV1, Vec<AuditEntryV1>)>) {
+        if let Some(from) = self.unreadable.take() {
+            self.fault(AuditFault::Altered, from, first.saturating_sub(1));
+            self.expected = Some((first, None));
+        }
+        if first >= head.next {
+            let to = first + block.map_or(0, |(_, entries)| entries.len() as u64).saturating_sub(1);
+            return self.fault(AuditFault::Surplus, first, to);
+        }
+        let (expected, chain) = self.expected.unwrap_or((head.first, Some(head.before)));
+        let Some((block, entries)) = block else {
+            if first > expected {
+                self.fault(AuditFault::Cut, expected, first - 1);
+            }
+            self.unreadable = Some(first);
+            return;
+        };
+        let to = (first + entries.len() as u64).saturating_sub(1);
+        let sound = head.chained(&block.before, first, &block.entries) == block.mac;
+        if first > expected {
+            self.fault(AuditFault::Cut, expected, first - 1);
+        } else if first < expected || !sound || chain.is_some_and(|chain| chain != block.before) {
+            self.fault(AuditFault::Broken, first, to);
+        }
+        self.expected = Some((to + 1, Some(block.mac)));
+    }
+
+    fn end(&mut self, head: &AuditHeadV1) {
+        self.done = true;
+        if let Some(from) = self.unreadable.take() {
+            self.fault(AuditFault::Altered, from, head.next.saturating_sub(1));
+            return;
+        }
+        let (expected, chain) = self.expected.unwrap_or((head.first, Some(head.before)));
+        if expected < head.next {
+            self.fault(AuditFault::Cut, expected, head.next - 1);
+        } else if chain.is_some_and(|chain| chain != head.mac) {
+            self.fault(AuditFault::Broken, head.next.saturating_sub(1), head.next.saturating_sub(1));
+        }
+    }
+
+    fn fault(&mut self, fault: AuditFault, from: u64, to: u64) {
+        self.faults.push(AuditFaultFound { fault, from, to });
+    }
+}
