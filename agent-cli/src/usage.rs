@@ -223,6 +223,16 @@ mod tests {
     }
 
     #[test]
+    fn one_client_secret_is_given_by_the_flag_for_several() {
+        for line in ["bursar sync --client-secret Hunter2", "bursar --client-secret=Hunter2 info acme/site"] {
+            let error = refused(line);
+            assert_eq!(error.message, "no such flag: --client-secret");
+            assert_eq!(error.hint.unwrap(), "did you mean: --client-secrets, beside --non-interactive");
+        }
+        assert!(refused("bursar sync --client-secrets").message.ends_with("a value is required"));
+    }
+
+    #[test]
     fn no_refusal_repeats_a_value() {
         for line in [
             "bursar get x Hunter2!",

@@ -71,6 +71,8 @@ pub(crate) enum Needs {
     Anyone,
     /// A role in the organization and the environment that it is about.
     Viewer,
+    /// The same, and that the config gives it: it is for the user of a workspace to say, not for a client secret.
+    User,
     /// The role of a contributor there.
     Contributor,
     /// To be an owner.
@@ -102,6 +104,8 @@ table! {
         EnvironmentShow
         PackageList PackageShow PackageFetch PackageResolve PackageGet
         WorkspaceShow WorkspaceRecord;
+    User:
+        WorkspaceTrust;
     Contributor:
         PackagePublish;
     Owner:
@@ -114,7 +118,7 @@ table! {
         ArtifactGet ArtifactWatch
         ElementSet ElementList ElementShow ElementDelete ElementResolve
         LibraryResolve
-        WorkspaceList WorkspaceTrust WorkspaceForget
+        WorkspaceList WorkspaceForget
         ClientSecretCreate ClientSecretList ClientSecretShow ClientSecretSetAnalytics ClientSecretRotate ClientSecretRevoke
         AuditList AuditWatch AuditVerify
         UsageList
@@ -204,13 +208,13 @@ impl Policy {
             (Principal::Admitted(_), Needs::Owner | Needs::Own) => {
                 return Err(CallError::new(ErrorName::Denied, "only an owner of the agent may do this"));
             }
-            (Principal::Secrets(_), Needs::Owner | Needs::Own) => {
+            (Principal::Secrets(_), Needs::User | Needs::Owner | Needs::Own) => {
                 let message = "client secrets reach what published packages hand out, and nothing else";
                 return Err(CallError::new(ErrorName::Denied, message));
             }
             (
                 Principal::Admitted(grants) | Principal::Secrets(grants),
-                Needs::Viewer | Needs::Contributor,
+                Needs::Viewer | Needs::User | Needs::Contributor,
             ) => Some(granted(grants, needs, places)?),
         };
         Ok(Authorized { call, by })

@@ -8,6 +8,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -23,7 +24,16 @@ pub struct Daemon {
 impl Daemon {
     /// Starts a daemon in `home` and waits until it answers `hello`.
     pub fn start(home: &Home, variables: &[(&str, &str)]) -> Self {
-        let mut daemon = Self::spawn(home, variables);
+        Self::spawn(home, variables).greeted(home)
+    }
+
+    /// The same with another build of it.
+    pub fn start_other(bursard: &Path, home: &Home) -> Self {
+        Self::spawn_program(bursard, home, &[]).greeted(home)
+    }
+
+    fn greeted(mut self, home: &Home) -> Self {
+        let daemon = &mut self;
         until("the daemon answers hello", || {
             if let Some(status) = daemon.exited() {
                 panic!("the daemon ended with {status}:\n{}", home.log());
@@ -32,18 +42,22 @@ impl Daemon {
             // after a kill the stale socket refuses; a full backlog may drop us
             socket.call("hello", json!({})).ok()
         });
-        daemon
+        self
     }
 
     /// Starts a daemon in `home`, and does not wait.
     pub fn spawn(home: &Home, variables: &[(&str, &str)]) -> Self {
+        Self::spawn_program(&binaries().bursard, home, variables)
+    }
+
+    fn spawn_program(bursard: &Path, home: &Home, variables: &[(&str, &str)]) -> Self {
         let log = OpenOptions::new()
             .create(true)
             .append(true)
             .mode(0o600)
             .open(home.log_file())
             .expect("a log file in the home");
-        let child = Command::new(&binaries().bursard)
+        let child = Command::new(bursard)
             .arg("--foreground")
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())

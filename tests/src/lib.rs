@@ -9,6 +9,7 @@
 //! | [`home`] | a directory as `BURSAR_HOME`, with what is in it |
 //! | [`daemon`] | a running `bursard` |
 //! | [`cli`] | runs of `bursar` |
+//! | [`client_secrets`] | client secrets, and connections that authenticated with them |
 //! | [`raw`] | bytes and lines on the socket, and calls as plain JSON |
 //! | [`secrets`] | parameters of `secret.create`, one of every type |
 //! | [`library`] | an organization with elements, and parameters of packages |
@@ -31,6 +32,7 @@
 
 pub mod binaries;
 pub mod cli;
+pub mod client_secrets;
 pub mod daemon;
 pub mod fault;
 pub mod home;

@@ -67,7 +67,8 @@ impl Agent {
     ) -> Result<reply::Workspace, CallError> {
         check_path(&call.workspace)?;
         let environment = self.resolve(call.environment);
-        let trusted = call.trusted.map(|digest| digest.bytes());
+        // who comes with client secrets is not asked for trust, and has none to give
+        let trusted = call.trusted.filter(|_| request.party.session.is_none()).map(|digest| digest.bytes());
         let synced_at = call.synced.unwrap_or(false).then(|| self.clock.now());
         let files = {
             let mut vault = self.vault();
@@ -78,6 +79,10 @@ impl Agent {
         let files = by_path(files)?;
         self.change_workspace(&call.workspace, request, |catalog, workspace| {
             workspace.environment = Some(environment_id(catalog, &environment)?);
+            let mut files = files;
+            for file in &mut files {
+                file.secrets.extend(still_held(catalog, workspace, file));
+            }
             workspace.synced_at = synced_at.or(workspace.synced_at);
             workspace.files = files;
             // trust is a person's: an edit of our own only carries on what was said before
@@ -182,6 +187,14 @@ fn noted(
         digests: file.digests.iter().map(Digest::bytes).collect(),
         secrets: file.secrets.iter().map(secret).collect::<Result<_, _>>()?,
     })
+}
+
+/// The deleted secrets whose values lie in a file that has not changed since: a name stands for them no more.
+fn still_held(catalog: &Catalog, known: &Workspace, file: &WorkspaceFile) -> Vec<Id> {
+    let old = known.files.iter().find(|old| old.path == file.path);
+    let same = old.filter(|old| old.digests.iter().any(|digest| file.digests.contains(digest)));
+    let ids = same.into_iter().flat_map(|old| &old.secrets);
+    ids.filter(|id| catalog.tombstones.contains_key(*id)).copied().collect()
 }
 
 /// Files in the order of their paths, each once.

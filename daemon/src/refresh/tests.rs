@@ -75,7 +75,7 @@ impl Stage {
         let mut header = Header::new();
         crate::vault::header::make_key_file(&stage.dir.path().join("key")).unwrap();
         header.enrol_key_file(&stage.dir.path().join("key"), &root).unwrap();
-        let committed = stage.agent.vault().create(root, header, stage.clock.now()).unwrap();
+        let committed = stage.agent.vault().create(root, header, stage.clock.now(), &[]).unwrap();
         stage.agent.durable(committed).await.unwrap();
         let created = r#"{"secret":"x","type":"oauth2-client_credentials","credentials":
             {"client_id":"c","client_secret":"s","token_url":"http://127.0.0.1:9/token"}}"#;

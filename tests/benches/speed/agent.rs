@@ -4,6 +4,7 @@ use crate::load::{Load, Tally};
 use bursar_tests::{Daemon, Home, open_vault};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
+use std::path::Path;
 
 /// The length of the token in every secret, in bytes: a usual access token of an issuer.
 pub(crate) const TOKEN: usize = 1_100;
@@ -21,7 +22,19 @@ impl Agent {
     /// Starts one and makes `count` secrets.
     pub(crate) fn with(count: usize) -> Self {
         let (home, daemon) = open_vault();
-        let agent = Self { home, daemon };
+        Self { home, daemon }.filled(count)
+    }
+
+    /// The same with another build of the daemon.
+    pub(crate) fn of_build(bursard: &Path, count: usize) -> Self {
+        let home = Home::new();
+        let daemon = Daemon::start_other(bursard, &home);
+        home.ok("vault.init", json!({ "key_file": home.key_file() }));
+        Self { home, daemon }.filled(count)
+    }
+
+    fn filled(self, count: usize) -> Self {
+        let agent = self;
         let mut next = 0;
         agent.create(FILLERS, || {
             next += 1;
@@ -71,7 +84,7 @@ pub(crate) fn get(secret: &str) -> Vec<u8> {
     request("artifact.get", &json!({ "secret": secret }))
 }
 
-fn request(method: &str, params: &Value) -> Vec<u8> {
+pub(crate) fn request(method: &str, params: &Value) -> Vec<u8> {
     format!("{{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"{method}\",\"params\":{params}}}\n").into_bytes()
 }
 

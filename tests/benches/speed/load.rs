@@ -115,6 +115,27 @@ pub(crate) fn round_trips(socket: &Path, request: &[u8], answer: usize, count: u
     Tally { answers: count, time: start.elapsed(), bytes: answer * count as usize }
 }
 
+/// The same on a connection that began with a request of its own, whose answer is not counted.
+pub(crate) fn round_trips_after(
+    socket: &Path,
+    first: &[u8],
+    request: &[u8],
+    answer: usize,
+    count: u32,
+) -> Tally {
+    let mut connection = UnixStream::connect(socket).expect("the server listens");
+    let mut input = vec![0; READ];
+    if !first.is_empty() {
+        connection.write_all(first).expect("the server reads");
+        while connection.read(&mut input).expect("the server answers") == READ {}
+    }
+    let start = Instant::now();
+    for _ in 0..count {
+        ask(&mut connection, request, answer, &mut input);
+    }
+    Tally { answers: count, time: start.elapsed(), bytes: answer * count as usize }
+}
+
 /// Connects, asks, waits for the answer and closes, `count` times.
 pub(crate) fn visits(socket: &Path, request: &[u8], answer: usize, count: u32) -> Tally {
     let mut input = vec![0; READ];

@@ -2,11 +2,12 @@
 //!
 //! Name tables to run only some: `cargo bench -p bursar-tests -- serving opening`. Rounds of all entrants are
 //! interleaved, so that what else the machine does weighs on all alike; read the ratios, not the times. Nothing
-//! here asserts a time. `BURSAR_BENCH_LARGE=1` opens a vault of 100,000 secrets too.
+//! here asserts a time. `BURSAR_BENCH_BEFORE=PATH` names another build of the daemon to serve beside this one. `BURSAR_BENCH_LARGE=1` opens a vault of 100,000 secrets too.
 //!
 //! | file | holds |
 //! |---|---|
 //! | `serving` | gets on the socket, beside a bare echo server |
+//! | `rights` | gets of a package by owners and by client secrets; `authenticate` |
 //! | `command` | `bursar get` from fork to exit, beside a bare client |
 //! | `library` | `check` and `sync` with many elements, `exec` beside `env` |
 //! | `storing` | durable creates, beside an append log |
@@ -27,13 +28,15 @@ mod load;
 mod machine;
 mod opening;
 mod redis;
+mod rights;
 mod serving;
 mod storing;
 mod table;
 
 /// Every table by its name.
-const TABLES: [(&str, fn()); 5] = [
+const TABLES: [(&str, fn()); 6] = [
     ("serving", serving::run),
+    ("rights", rights::run),
     ("command", command::run),
     ("library", library::run),
     ("storing", storing::run),

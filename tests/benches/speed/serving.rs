@@ -64,6 +64,19 @@ pub(crate) fn run() {
             lines_an_answer: 2,
         });
     }
+    // another build of the daemon, to see what a change costs
+    let before = std::env::var_os("BURSAR_BENCH_BEFORE").map(|bursard| Agent::of_build(bursard.as_ref(), 100));
+    if let Some(before) = &before {
+        let (get, answer) = before.get(&name(42));
+        entrants.push(Entrant {
+            name: "before",
+            pid: before.daemon.pid(),
+            socket: before.home.socket(),
+            get,
+            answer,
+            lines_an_answer: 1,
+        });
+    }
     let mut jobs = single(&entrants);
     for (connections, depth) in CROWDS {
         jobs.extend(crowd(&entrants, connections, depth));
