@@ -43,7 +43,7 @@ const EXECUTABLE_MAX: usize = 512;
 pub(crate) const OK: &str = "ok";
 
 /// One access.
-#[derive(Clone, PartialEq)]
+#[derive(Clone)]
 pub(crate) struct Entry {
     pub(crate) at: Timestamp,
     pub(crate) principal: Cow<'static, str>,
@@ -151,13 +151,16 @@ impl Entry {
         }
     }
 
-    fn same_as(&self, other: &Self) -> bool {
-        // a use that is counted stays an entry of its own; what follows is the same but for that
-        if other.used_for.is_some() {
-            return false;
-        }
-        let other = Self { count: self.count, used_for: self.used_for.clone(), ..other.clone() };
-        *self == other
+    /// Whether `next` is the same but for its count. A use that is counted stays an entry of its own.
+    fn same_as(&self, next: &Self) -> bool {
+        let Self { at, principal, uid, pid, executable, method, subject, secret, .. } = self;
+        let Self { client_secret, outcome, ci, .. } = self;
+        next.used_for.is_none()
+            && (at, pid, uid, method, outcome)
+                == (&next.at, &next.pid, &next.uid, &next.method, &next.outcome)
+            && (secret, subject) == (&next.secret, &next.subject)
+            && (principal, client_secret) == (&next.principal, &next.client_secret)
+            && (executable, ci) == (&next.executable, &next.ci)
     }
 }
 
@@ -222,9 +225,8 @@ impl Audit {
     /// Takes an entry. `gives` says whether something is handed out if there is a place for it.
     pub(crate) fn note(&self, entry: Entry, gives: bool) -> Result<(), NotRecorded> {
         let mut queue = self.lock();
-        let recent = queue.waiting.iter_mut().rev().take(SAME_WITHIN).find(|known| known.same_as(&entry));
-        if let Some(known) = recent {
-            known.count += entry.count;
+        if let Some(at) = queue.recent(&entry) {
+            queue.waiting[at].count += entry.count;
             return self.recording(gives);
         }
         if !queue.has_room() {
@@ -267,9 +269,19 @@ impl Audit {
         if !queue.has_room() {
             return Err(NotRecorded);
         }
-        let at = queue.waiting.len();
+        let entry = entry();
+        let at = match queue.recent(&entry) {
+            // another connection of the same process
+            Some(at) => {
+                queue.waiting[at].count += 1;
+                at
+            }
+            None => {
+                self.add(&mut queue, entry);
+                queue.waiting.len() - 1
+            }
+        };
         queue.quick.entry(*secret).or_default().push((party, at));
-        self.add(&mut queue, entry());
         Ok(())
     }
 
@@ -344,6 +356,12 @@ impl Audit {
 }
 
 impl Queue {
+    /// Where one of the last entries waits that is the same but for its count.
+    fn recent(&self, entry: &Entry) -> Option<usize> {
+        let from = self.waiting.len().saturating_sub(SAME_WITHIN);
+        (from..self.waiting.len()).rev().find(|at| self.waiting[*at].same_as(entry))
+    }
+
     fn has_room(&self) -> bool {
         self.waiting.len() + self.under_way < WAITING_MAX
     }

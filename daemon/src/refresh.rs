@@ -38,7 +38,8 @@ const ENDINGS_EVERY: i64 = 3_600;
 /// Waits for what is due and starts it, until the daemon stops.
 pub(crate) async fn run(agent: Arc<Agent>) {
     let mut slept = (agent.clock.now(), Instant::now());
-    let mut endings_at = agent.clock.now();
+    // none: as soon as the vault is open
+    let mut endings_at = None;
     let mut snapshot_at = agent.clock.now().plus(SNAPSHOT_EVERY);
     loop {
         let now = agent.clock.now();
@@ -47,19 +48,18 @@ pub(crate) async fn run(agent: Arc<Agent>) {
             if let Ok(unlocked) = agent.vault().unlocked() {
                 unlocked.catalog.recover_all(now);
             }
-            endings_at = now;
+            endings_at = None;
         }
         if now >= snapshot_at {
             agent.sweep(now).await;
             agent.snapshot().await;
             snapshot_at = now.plus(SNAPSHOT_EVERY);
         }
-        if now >= endings_at {
-            agent.tell_endings(now).await;
-            endings_at = now.plus(ENDINGS_EVERY);
+        if endings_at.is_none_or(|at| now >= at) {
+            endings_at = agent.tell_endings(now).await.then(|| now.plus(ENDINGS_EVERY));
         }
         let more = agent.start_due(now);
-        let deadline = [agent.auto_lock(now).await, agent.next_due(), Some(snapshot_at), Some(endings_at)]
+        let deadline = [agent.auto_lock(now).await, agent.next_due(), Some(snapshot_at), endings_at]
             .into_iter()
             .flatten()
             .min();

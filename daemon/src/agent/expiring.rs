@@ -34,11 +34,11 @@ impl Agent {
     }
 
     /// Tells whoever wants to hear it what ends in 30, 7 and 1 days and what has ended since it was last asked. What was told
-    /// is kept with the next commit, so a kill in between tells it twice rather than never.
-    pub(crate) async fn tell_endings(self: &Arc<Self>, now: Timestamp) {
+    /// is kept with the next commit, so a kill in between tells it twice rather than never. False while the vault is locked.
+    pub(crate) async fn tell_endings(self: &Arc<Self>, now: Timestamp) -> bool {
         let told = {
             let mut vault = self.vault();
-            let Ok(unlocked) = vault.unlocked() else { return };
+            let Ok(unlocked) = vault.unlocked() else { return false };
             let since = unlocked.endings_told();
             let due: Vec<(Expiring, i64)> = endings(&unlocked.catalog, None, now)
                 .into_iter()
@@ -76,6 +76,7 @@ impl Agent {
             Some(Ok(committed)) => drop(self.durable(committed).await),
             Some(Err(error)) => self.not_kept(&error),
         }
+        true
     }
 
     fn not_kept(&self, error: &VaultError) {

@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 /// How large the entries of a block get, in bytes: well under the most that a record takes, whatever the last entry adds.
 const BLOCK_SIZE: usize = 32 * 1024;
 
-/// How many old blocks one commit drops: more than it adds, and never so many that it takes long.
+/// How many old blocks one commit drops beside twice as many as it adds: so many are soon caught up with, and it never takes long.
 const DROPPED_AT_ONCE: usize = 8;
 
 /// What an entry takes beside its texts, in bytes, counted generously.
@@ -75,6 +75,7 @@ impl Unlocked {
         entries: &[AuditEntryV1],
     ) -> Result<(), VaultError> {
         let mut rest = entries;
+        let mut added = 0;
         while !rest.is_empty() {
             let mut total = 0;
             let fitting = rest.iter().take_while(|entry| {
@@ -83,9 +84,10 @@ impl Unlocked {
             });
             let (some, more) = rest.split_at(fitting.count().max(1));
             self.append_block(batch, some)?;
+            added += 1;
             rest = more;
         }
-        for _ in 0..DROPPED_AT_ONCE {
+        for _ in 0..DROPPED_AT_ONCE + 2 * added {
             let head = &self.manifest.audit;
             if entries.is_empty() || head.next - head.first <= self.audit_kept || !self.drop_oldest(batch)? {
                 break;

@@ -99,6 +99,18 @@ pub(crate) struct Store {
 struct Waiting {
     queued: Mutex<Queued>,
     applied: Condvar,
+    #[cfg(test)]
+    breaks: Mutex<Option<Breaks>>,
+}
+
+/// Where a test makes writes fail, until the store is opened anew.
+#[cfg(test)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Breaks {
+    /// Before anything of it is there.
+    Applying,
+    /// When all of it is there, and it is not known whether the disk has it.
+    Syncing,
 }
 
 /// What was asked for and is not applied yet: the newest bytes of each key, with the number of their batch.
@@ -171,6 +183,12 @@ impl Store {
         self.failed.load(Ordering::Acquire)
     }
 
+    /// Makes writes fail from now on.
+    #[cfg(test)]
+    pub(crate) fn break_at(&self, breaks: Breaks) {
+        *lock(&self.queued.breaks) = Some(breaks);
+    }
+
     /// Queues a batch; batches become durable in the order of these calls.
     pub(crate) fn commit(&self, batch: Batch) -> Committed {
         let (done, receiver) = oneshot::channel();
@@ -221,6 +239,11 @@ impl Store {
     /// The first record after `key`, of the same kind.
     pub(crate) fn after(&self, key: &Key) -> Result<Option<(Key, Sealed)>, StoreError> {
         self.settle();
+        self.applied_after(key)
+    }
+
+    /// The same among those that have been applied: it never waits for the disk.
+    pub(crate) fn applied_after(&self, key: &Key) -> Result<Option<(Key, Sealed)>, StoreError> {
         let beyond = (std::ops::Bound::Excluded(key.bytes()), std::ops::Bound::Unbounded);
         of_kind(key.kind(), self.tree.range::<&[u8], _>(beyond).next())
     }

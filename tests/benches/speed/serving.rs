@@ -65,7 +65,8 @@ pub(crate) fn run() {
         });
     }
     // another build of the daemon, to see what a change costs
-    let before = std::env::var_os("BURSAR_BENCH_BEFORE").map(|bursard| Agent::of_build(bursard.as_ref(), 100));
+    let before =
+        std::env::var_os("BURSAR_BENCH_BEFORE").map(|bursard| Agent::of_build(bursard.as_ref(), 100));
     if let Some(before) = &before {
         let (get, answer) = before.get(&name(42));
         entrants.push(Entrant {

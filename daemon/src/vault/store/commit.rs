@@ -61,9 +61,19 @@ impl Committer {
                 None => batch.remove(key.bytes()),
             }
         }
+        #[cfg(test)]
+        self.breaks(super::Breaks::Applying)?;
         self.tree.apply_batch(batch).map_err(|error| describe(&error))?;
         self.tree.flush().map_err(|error| describe(&error))?;
+        #[cfg(test)]
+        self.breaks(super::Breaks::Syncing)?;
         Ok(rustix::fs::syncfs(&self.root)?)
+    }
+
+    #[cfg(test)]
+    fn breaks(&self, at: super::Breaks) -> Result<(), StoreError> {
+        let broken = *lock(&self.queued.breaks) == Some(at);
+        if broken { Err(StoreError::Disk("a test broke it".into())) } else { Ok(()) }
     }
 
     /// Drops from the queue what these commits applied, unless something newer waits.
