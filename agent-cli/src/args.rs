@@ -46,7 +46,9 @@ pub(crate) struct Args {
     pub(crate) command: Command,
 }
 
+// In the help they stand behind what a command has of its own.
 #[derive(Default, clap::Args)]
+#[command(next_help_heading = "Global options")]
 pub(crate) struct Global {
     /// The agent's socket, before `BURSAR_SOCK` and `BURSAR_HOME`
     #[arg(long, global = true, value_name = "PATH")]

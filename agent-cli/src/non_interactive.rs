@@ -31,8 +31,8 @@ use std::ffi::OsString;
 use zeroize::Zeroize;
 
 /// What is said once where client secrets stand in the command line.
-const READABLE: &str = "warning: other processes can read client secrets that stand on the command line; a file \
-                        (--client-secrets-file) and the variable BURSAR_CLIENT_SECRETS are not shown to them";
+const READABLE: &str = "warning: every user of this machine can read what stands on a command line; give client secrets in a \
+                        file (--client-secrets-file) or in the variable BURSAR_CLIENT_SECRETS";
 
 /// What a command in this mode authenticates with. The client secrets are wiped on drop.
 pub(crate) struct NonInteractive {
@@ -154,9 +154,10 @@ fn without_mode(flag: &str) -> Stop {
 fn warning((at, one): (usize, &AuthenticatedSecret)) -> Option<String> {
     let error = one.error?;
     let name = one.id.as_ref().map_or_else(|| format!("{}", at + 1), ToString::to_string);
-    let problem = one.problem.as_deref().unwrap_or(error.as_str());
+    // the agent's words name it already
+    let problem = one.problem.clone().unwrap_or_else(|| format!("client secret {name}: {error}"));
     let hint = one.hint.as_ref().map(|hint| format!("; hint: {hint}")).unwrap_or_default();
-    Some(printable(&format!("warning: client secret {name} does not count: {problem}{hint}")))
+    Some(printable(&format!("warning: {problem}; it does not count{hint}")))
 }
 
 #[cfg(test)]

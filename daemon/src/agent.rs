@@ -33,6 +33,8 @@ mod package;
 mod request;
 mod secret;
 mod status;
+#[cfg(test)]
+pub(crate) mod tests;
 mod tombstone;
 mod usage;
 mod vault;

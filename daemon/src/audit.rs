@@ -126,7 +126,7 @@ impl Entry {
             used_for,
             outcome: OK,
             count: 1,
-            ci: party.session.as_ref().and_then(|session| session.ci.clone()),
+            ci: None,
         }
     }
 
@@ -471,3 +471,6 @@ impl Agent {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

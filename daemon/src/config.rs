@@ -253,11 +253,26 @@ impl Config {
 fn read_bounded(file: &Path) -> std::io::Result<String> {
     use std::io::Read as _;
     let mut text = String::new();
-    std::fs::File::open(file)?.take(CONFIG_MAX + 1).read_to_string(&mut text)?;
+    let file = std::fs::File::open(file)?;
+    check_writers(&file.metadata()?)?;
+    file.take(CONFIG_MAX + 1).read_to_string(&mut text)?;
     if text.len() as u64 > CONFIG_MAX {
         return Err(std::io::Error::other(format!("it has more than {CONFIG_MAX} bytes")));
     }
     Ok(text)
+}
+
+/// Who can write the config makes owners and names commands: nobody may but the daemon's own user and root.
+fn check_writers(file: &std::fs::Metadata) -> std::io::Result<()> {
+    use std::os::unix::fs::MetadataExt as _;
+    let (own, group) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+    let owned = file.uid() == own || file.uid() == 0;
+    // a user's own group, with a umask of 002, is no other user
+    let shared = file.mode() & 0o002 != 0 || file.mode() & 0o020 != 0 && file.gid() != group;
+    if owned && !shared {
+        return Ok(());
+    }
+    Err(std::io::Error::other("another user owns it or can write to it; hint: chown it, and chmod go-w"))
 }
 
 fn drop_ins(file: &Path) -> Result<Vec<PathBuf>, ConfigError> {
@@ -449,6 +464,19 @@ mod tests {
         assert_eq!(config.access, expected);
         assert_eq!((config.socket.group, config.audit.entries), (Some(0), 1_000));
         assert_eq!(config.usage.secrets, Analytics::Complete);
+    }
+
+    #[test]
+    fn a_config_that_others_can_write_is_refused() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("bursar.toml");
+        std::fs::write(&file, "organization = \"acme\"").unwrap();
+        for (mode, refused) in [(0o644, false), (0o600, false), (0o646, true), (0o666, true)] {
+            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+            let told = Config::read(&file, true).map_err(|error| error.to_string());
+            assert_eq!(told.is_err(), refused, "{mode:o}: {told:?}");
+        }
     }
 
     #[test]

@@ -3,7 +3,11 @@
 //! [`Policy::authorize`] is the only maker of [`Authorized`], and nothing acts on a call that is not one. A method
 //! without a row in the table does not compile; `docs/access.md` is printed from it.
 
+#[cfg(test)]
+mod access_doc;
 mod subject;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use subject::{Place, Subject};
 
@@ -293,6 +297,10 @@ impl Grant {
             Place::Environment(name) => (
                 name.organization == self.organization,
                 self.environment.as_ref().is_none_or(|only| only.as_ref() == Some(name)),
+            ),
+            Place::Stage(name, _, only) => (
+                *name == self.organization,
+                self.environment.as_ref().is_none_or(|own| own.is_some() && own == only),
             ),
             Place::SomeEnvironment(name) => (*name == self.organization, self.environment.is_none()),
         };

@@ -196,6 +196,12 @@ impl Vault {
         }
     }
 
+    /// The store past the vault, as somebody with the disk has it.
+    #[cfg(test)]
+    pub(crate) fn bare_store(&self) -> &Store {
+        self.store().expect("the store is open")
+    }
+
     /// The open store; none while broken.
     fn store(&self) -> Option<&Store> {
         match &self.state {

@@ -39,12 +39,18 @@ impl Run {
         Self::finish(command(home, arguments).spawn().expect("bursar starts"), input)
     }
 
-    /// Waits for `child`, which was made by [`command`].
+    /// Runs a command whose outputs are pipes.
+    pub fn of(command: &mut Command) -> Self {
+        Self::finish(command.spawn().expect("a program starts"), None)
+    }
+
+    /// Waits for `child`, whose outputs are pipes.
     pub fn finish(mut child: Child, input: Option<&str>) -> Self {
-        let mut stdin = child.stdin.take().expect("stdin is a pipe");
         let input = input.unwrap_or_default().to_owned();
-        // a run that does not read its input leaves a broken pipe, which is its right
-        thread::spawn(move || stdin.write_all(input.as_bytes()));
+        if let Some(mut stdin) = child.stdin.take() {
+            // a run that does not read its input leaves a broken pipe, which is its right
+            thread::spawn(move || stdin.write_all(input.as_bytes()));
+        }
         let out = read_all(child.stdout.take().expect("stdout is a pipe"));
         let err = read_all(child.stderr.take().expect("stderr is a pipe"));
         let Some(status) = within(PATIENCE, || child.try_wait().expect("our own child")) else {

@@ -9,6 +9,7 @@
 //! | [`home`] | a directory as `BURSAR_HOME`, with what is in it |
 //! | [`daemon`] | a running `bursard` |
 //! | [`cli`] | runs of `bursar` |
+//! | [`unattended`] | runs without a person |
 //! | [`client_secrets`] | client secrets, and connections that authenticated with them |
 //! | [`raw`] | bytes and lines on the socket, and calls as plain JSON |
 //! | [`secrets`] | parameters of `secret.create`, one of every type |
@@ -18,6 +19,7 @@
 //! | [`fault`] | an issuer that does as it is told |
 //! | [`workspace`] | a directory in which `bursar` is run |
 //! | [`talk`] | a process that is talked to while it runs, on a terminal too |
+//! | [`users`] | what is done under another user id |
 //! | [`processes`] | what `/proc` says of processes |
 //! | [`patience`] | bounded waiting for what must come |
 
@@ -44,6 +46,8 @@ pub mod processes;
 pub mod raw;
 pub mod secrets;
 pub mod talk;
+pub mod unattended;
+pub mod users;
 pub mod workspace;
 
 pub use cli::Run;

@@ -44,6 +44,11 @@ impl<'h> Workspace<'h> {
         workspace
     }
 
+    /// The home that it is below.
+    pub fn home(&self) -> &'h Home {
+        self.home
+    }
+
     /// The directory.
     pub fn root(&self) -> &Path {
         &self.root

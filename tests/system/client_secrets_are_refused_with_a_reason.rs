@@ -230,7 +230,13 @@ fn a_role_an_organization_and_an_environment_are_each_wrong_in_their_own_words()
         (&viewer, "package.publish", publish, "wrong_role", "viewer"),
         (&viewer, "package.get", token_of("beta/site", "staging"), "wrong_organization", "beta"),
         (&staging, "package.get", token_of("beta/site", "staging"), "wrong_organization", "beta"),
-        (&staging, "package.get", token_of("acme/site", "production"), "wrong_environment", "acme/production"),
+        (
+            &staging,
+            "package.get",
+            token_of("acme/site", "production"),
+            "wrong_environment",
+            "acme/production",
+        ),
     ] {
         let refused = authenticated(&home, &[issued]).call(method, params).unwrap_err();
         check(&refused, name, &[&issued.id, words], &[&issued.value]);
@@ -332,7 +338,8 @@ fn a_refusal_is_the_same_whether_or_not_the_thing_is_there() {
     let (home, _daemon) = with_sites();
     home.ok("element.set", json!({ "element": "beta/api", "staging": "beta/api" }));
     let file = |secret: &str| json!({ "path": "a", "package": "acme/site", "version": "1.0.0", "digests": ["0".repeat(64)], "secrets": [secret] });
-    let record = |secret: &str| json!({ "workspace": "/w", "environment": "acme/staging", "files": [file(secret)] });
+    let record =
+        |secret: &str| json!({ "workspace": "/w", "environment": "acme/staging", "files": [file(secret)] });
     let publish = |package: &str, secret: &str| json!({ "package": package, "version": "1.0.0", "elements": { "A": { "staging": secret } }, "files": [] });
     let of = |name: &str, value: String| json!({ name: value });
     for role in ["viewer", "contributor"] {
@@ -342,7 +349,11 @@ fn a_refusal_is_the_same_whether_or_not_the_thing_is_there() {
             ("package.show", of("package", "beta/site".into()), of("package", "beta/none".into())),
             ("package.show", of("package", "beta/site".into()), of("package", "none/site".into())),
             ("package.list", of("organization", "beta".into()), of("organization", "none".into())),
-            ("environment.show", of("environment", "beta/staging".into()), of("environment", "beta/none".into())),
+            (
+                "environment.show",
+                of("environment", "beta/staging".into()),
+                of("environment", "beta/none".into()),
+            ),
             ("package.get", token_of("beta/site", "staging"), token_of("beta/none", "staging")),
             ("package.get", token_of("beta/site", "staging"), token_of("none/site", "staging")),
             ("package.get", token_of("acme/site", "beta/staging"), token_of("acme/site", "beta/none")),
@@ -350,6 +361,7 @@ fn a_refusal_is_the_same_whether_or_not_the_thing_is_there() {
             ("workspace.record", record("beta/api"), record("none/api")),
             ("package.publish", publish("beta/new", "api"), publish("none/new", "api")),
             ("package.publish", publish("beta/site", "api"), publish("beta/new", "none")),
+            ("package.publish", publish("acme/new", "beta/api"), publish("acme/new", "beta/none")),
             ("secret.show", of("secret", "beta/api".into()), of("secret", "beta/none".into())),
             ("artifact.get", of("secret", "beta/api".into()), of("secret", "none/none".into())),
             ("element.show", of("element", "beta/api".into()), of("element", "beta/none".into())),
@@ -359,7 +371,9 @@ fn a_refusal_is_the_same_whether_or_not_the_thing_is_there() {
             let mut refused = |params: &Value| {
                 let refused = ci.call(method, params.clone()).unwrap_err();
                 let words = [&refused.message, &refused.hint].map(|text| {
-                    let text = text.replace("beta/staging", "beta/ENVIRONMENT").replace("beta/none", "beta/ENVIRONMENT");
+                    let text = text
+                        .replace("beta/staging", "beta/ENVIRONMENT")
+                        .replace("beta/none", "beta/ENVIRONMENT");
                     text.replace("beta", "ORGANIZATION").replace("none", "ORGANIZATION")
                 });
                 (refused.name, words)

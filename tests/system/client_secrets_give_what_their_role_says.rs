@@ -113,7 +113,10 @@ fn a_contributor_publishes_and_reaches_what_that_names() {
     assert_eq!(published["published_by"], format!("client secret {}", contributor.id));
     assert_eq!(value(&mut ci, "acme/tool", "staging"), "value-of-nobody");
     assert_eq!(refused(&mut ci, "artifact.get", json!({ "secret": "acme/private" })), "denied");
-    assert_eq!(refused(&mut ci, "package.publish", release("beta/tool", "1.0.0", "api")), "wrong_organization");
+    assert_eq!(
+        refused(&mut ci, "package.publish", release("beta/tool", "1.0.0", "api")),
+        "wrong_organization"
+    );
 }
 
 #[test]
@@ -134,13 +137,17 @@ fn one_for_an_environment_gives_that_environment() {
 #[test]
 fn each_request_needs_one_of_several_that_allows_it() {
     let (home, _daemon) = with_sites();
-    let (viewer, contributor) = (issue(&home, "acme", "viewer", None), issue(&home, "beta", "contributor", None));
+    let (viewer, contributor) =
+        (issue(&home, "acme", "viewer", None), issue(&home, "beta", "contributor", None));
     let narrow = issue(&home, "beta", "viewer", Some("production"));
     for order in [[&viewer, &contributor, &narrow], [&narrow, &contributor, &viewer]] {
         let mut ci = authenticated(&home, &order);
         assert_eq!(value(&mut ci, "acme/site", "staging"), "value-of-staging");
         assert_eq!(value(&mut ci, "beta/site", "staging"), "value-of-beta");
-        assert_eq!(refused(&mut ci, "package.publish", release("acme/site", "2.0.0", "private")), "wrong_role");
+        assert_eq!(
+            refused(&mut ci, "package.publish", release("acme/site", "2.0.0", "private")),
+            "wrong_role"
+        );
         let mut dry = release("beta/site", "2.0.0", "api");
         dry["dry_run"] = json!(true);
         ci.call("package.publish", dry).unwrap();
@@ -182,9 +189,14 @@ fn the_owner_s_rights_are_gone_whatever_comes_of_authenticating() {
         let answer = socket.call("authenticate", params.clone());
         assert_eq!(answer.err().map(|refused| refused.name).as_deref(), outcome, "{params}");
         for method in ["artifact.get", "secret.show", "secret.delete"] {
-            assert_eq!(refused(&mut socket, method, json!({ "secret": "acme/private" })), "denied", "{params}");
+            assert_eq!(
+                refused(&mut socket, method, json!({ "secret": "acme/private" })),
+                "denied",
+                "{params}"
+            );
         }
-        let got = socket.call("package.get", token_of("acme/site", "staging")).map_err(|refused| refused.name);
+        let got =
+            socket.call("package.get", token_of("acme/site", "staging")).map_err(|refused| refused.name);
         match outcome {
             None => assert_eq!(got.unwrap()["value"], "value-of-staging"),
             Some("client_secret_revoked") => assert_eq!(got, Err("client_secret_revoked".into())),
@@ -261,7 +273,8 @@ fn lines_behind_it_in_one_burst_have_the_new_rights() {
 #[test]
 fn a_connection_may_authenticate_again_and_the_last_time_counts() {
     let (home, _daemon) = with_sites();
-    let all: Vec<Issued> = ["acme", "beta"].map(|organization| issue(&home, organization, "viewer", None)).into();
+    let all: Vec<Issued> =
+        ["acme", "beta"].map(|organization| issue(&home, organization, "viewer", None)).into();
     let mut ci = authenticated(&home, &[&all[0]]);
     assert_eq!(value(&mut ci, "acme/site", "staging"), "value-of-staging");
     assert_eq!(refused(&mut ci, "package.get", token_of("beta/site", "staging")), "wrong_organization");

@@ -1,4 +1,5 @@
-//! A full disk refuses writes in words, loses nothing that was acknowledged, and is over once there is room.
+//! A full disk refuses writes, and reads that cannot be recorded, in words; it loses nothing that was acknowledged, and is
+//! over once there is room.
 
 use bursar_tests::secrets::token;
 use bursar_tests::{Daemon, Home, until};
@@ -65,8 +66,15 @@ fn a_full_disk_refuses_writes_and_recovers() {
         .expect("a full disk refuses writes");
     assert_eq!(refused.name, "store_failed", "{refused}");
     assert!(!refused.message.is_empty() && !refused.hint.is_empty(), "{refused}");
-    assert_eq!(home.artifact("before-0")["value"], "value", "reads go on");
+    let read = || home.call("artifact.get", json!({ "secret": "before-0" }));
+    let refused = until("a read that cannot be recorded is not given", || read().err());
+    assert_eq!(refused.name, "store_failed", "{refused}");
+    assert!(!refused.message.is_empty() && !refused.hint.is_empty(), "{refused}");
     assert_ne!(home.ok("agent.status", json!({}))["store"], "writable");
+    // what gives nothing away goes on
+    home.ok("vault.lock", json!({}));
+    home.ok("vault.unlock", json!({}));
+    assert_eq!(read().unwrap_err().name, "store_failed");
 
     fs::remove_file(home.path().join("ballast")).unwrap();
     until("there is room, and writes work again", || {
@@ -76,6 +84,7 @@ fn a_full_disk_refuses_writes_and_recovers() {
         home.call("secret.create", token("after", "value")).ok()
     });
     acknowledged.push("after".to_owned());
+    until("accesses are recorded again, and reads given", || read().ok());
     assert_eq!(home.ok("agent.status", json!({}))["store"], "writable");
     for round in 0..2 {
         for name in &acknowledged {

@@ -51,7 +51,7 @@ fn create(session: &Session, create: Create) -> Result<(), Stop> {
         analytics: create.analytics,
     };
     let made = session.connect()?.call(&call).map_err(by_flag)?;
-    hand_over(session, &made, &create.issued, "")
+    hand_over(session, &made, &create.issued)
 }
 
 /// Whose client secret it becomes: what the flag says, or the environment's name, or the workspace.
@@ -71,8 +71,14 @@ fn rotate(session: &Session, rotate: Rotate) -> Result<(), Stop> {
     check(&rotate.issued)?;
     let old = rotate.named.id;
     let call = ClientSecretRotate { id: old.clone(), overlap: Some(rotate.overlap) };
-    let made = session.connect()?.call(&call).map_err(by_flag)?;
-    hand_over(session, &made, &rotate.issued, &show::overlap(&old, rotate.overlap))
+    let mut client = session.connect()?;
+    let made = client.call(&call).map_err(by_flag)?;
+    hand_over(session, &made, &rotate.issued)?;
+    // it is done, and the value is out: a failure here is none of the rotation
+    if let Ok(old) = client.call(&ClientSecretShow { id: old }) {
+        session.printer.note(&show::overlap(&old, now()));
+    }
+    Ok(())
 }
 
 /// Makes sure that there is a place for a value, before one is issued that would be lost.
@@ -88,7 +94,7 @@ fn check(to: &Issued) -> Result<(), Stop> {
 }
 
 /// Gives a value to whoever asked for it, and says beside it what it is.
-fn hand_over(session: &Session, made: &ClientSecretIssued, to: &Issued, more: &str) -> Result<(), Stop> {
+fn hand_over(session: &Session, made: &ClientSecretIssued, to: &Issued) -> Result<(), Stop> {
     let given = match to.file() {
         Some(path) => write_private(path, &line(&made.client_secret))
             // the document without the value: that is in the file
@@ -97,7 +103,7 @@ fn hand_over(session: &Session, made: &ClientSecretIssued, to: &Issued, more: &s
         None => write_out(&line(&made.client_secret)),
     };
     given.map_err(|stop| lost(stop, &made.about))?;
-    session.printer.note(&(show::issued(&made.about, now()) + more));
+    session.printer.note(&show::issued(&made.about, to.file(), now()));
     Ok(())
 }
 

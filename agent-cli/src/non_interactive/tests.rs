@@ -194,11 +194,20 @@ fn one_that_does_not_count_is_told_on_a_line() {
     let line = |json: serde_json::Value| warning((1, &serde_json::from_value(json).unwrap()));
     let expired = serde_json::json!({
         "id": "k3j9x2m4pq", "organization": null, "environment": null, "role": null, "expires_at": null,
-        "error": "client_secret_expired", "problem": "it ended\n on monday", "hint": "bursar client-secret rotate"
+        "error": "client_secret_expired", "problem": "client secret k3j9x2m4pq ended\n on monday",
+        "hint": "bursar client-secret rotate"
     });
     assert_eq!(
-        line(expired).unwrap(),
-        "warning: client secret k3j9x2m4pq does not count: it ended\u{fffd} on monday; hint: bursar client-secret rotate"
+        line(expired.clone()).unwrap(),
+        "warning: client secret k3j9x2m4pq ended\u{fffd} on monday; it does not count; hint: bursar client-secret rotate"
+    );
+    let mut bare = expired;
+    for member in ["problem", "hint", "id"] {
+        bare[member] = serde_json::Value::Null;
+    }
+    assert_eq!(
+        line(bare).unwrap(),
+        "warning: client secret 2: client_secret_expired; it does not count"
     );
     let good = serde_json::json!({
         "id": "k3j9x2m4pq", "organization": "acme", "environment": null, "role": "viewer",

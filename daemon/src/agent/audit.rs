@@ -201,3 +201,6 @@ impl Agent {
 
 /// How far times may run back from one entry to the next, in seconds: a clock that is set by hours is looked past.
 const CLOCK_SLACK: i64 = 24 * 3_600;
+
+#[cfg(test)]
+mod tests;

@@ -59,7 +59,7 @@ impl Agent {
         }
         let now = self.clock.now();
         let expires_at = now.plus(i64::try_from(expires_in).unwrap_or(i64::MAX));
-        self.issue(request, |catalog, public, hash| {
+        self.issue(request, None, |catalog, public, hash| {
             if !catalog.organizations.contains_key(&call.organization) {
                 return Err(no_organization(&call.organization));
             }
@@ -90,7 +90,7 @@ impl Agent {
     ) -> Result<reply::ClientSecretIssued, CallError> {
         let now = self.clock.now();
         let overlap = i64::try_from(call.overlap.unwrap_or(0)).unwrap_or(i64::MAX);
-        self.issue(request, |catalog, public, hash| {
+        self.issue(request, Some(&call.id), |catalog, public, hash| {
             let (id, present) = found(catalog, &call.id)?;
             if present.revoked_at.is_some() {
                 let message = format!("client secret {} was revoked, and that is final", call.id);
@@ -121,10 +121,11 @@ impl Agent {
         .await
     }
 
-    /// Makes a value, and keeps what `make` says under it; answers both.
+    /// Makes a value, and keeps what `make` says under it; answers both. `present` is the one that it follows.
     async fn issue(
         &self,
         request: &Request,
+        present: Option<&PublicId>,
         make: impl FnOnce(&mut Catalog, PublicId, Hash) -> Result<(Vec<Change>, ClientSecret), CallError>,
     ) -> Result<reply::ClientSecretIssued, CallError> {
         let random = Random::new(Zeroizing::new(crypto::generate().map_err(VaultError::from)?));
@@ -132,8 +133,9 @@ impl Agent {
         let public = PublicId::from_random(crypto::generate().map_err(VaultError::from)?);
         let (id, now) = (new_id()?, self.clock.now());
         let client_secret = client_secret::compose(&public, &random);
-        request.about(public.to_string());
-        let about = self
+        let subject = present.map_or_else(|| public.to_string(), |present| format!("{present} {public}"));
+        let asked = request.about(Some(subject.into()));
+        let made = self
             .write(request, |catalog| {
                 if catalog.client_secret(&public).is_some() {
                     return Err(CallError::new(ErrorName::Internal, "two client secrets would have one id")
@@ -147,7 +149,11 @@ impl Agent {
                 changes.push(Change::ClientSecret(id));
                 Ok((changes, shown))
             })
-            .await?;
+            .await;
+        let about = made.inspect_err(|_| {
+            // an id that was never issued is none that anybody could look up
+            request.about(asked);
+        })?;
         Ok(reply::ClientSecretIssued { client_secret, about })
     }
 
@@ -240,6 +246,9 @@ impl Agent {
             if let Some(first) = ids.first() {
                 entry.principal = format!("client secret {first}").into();
                 entry.subject = (ids.len() > 1).then(|| ids.join(" ").into());
+            }
+            if session.ci.is_some() && self.keeps_events(entry.client_secret.as_ref()) {
+                entry.ci.clone_from(&session.ci);
             }
         }
         let silent = matches!(&told, Err(error) if error.name == ErrorName::Locked || error.name == ErrorName::NoVault);
@@ -468,3 +477,6 @@ fn check_ci(facts: Option<&BTreeMap<String, String>>) -> Result<(), Invalid> {
         format!("expected at most {CI_FACTS_MAX} texts of at most {CI_FACT_MAX} bytes, each on one line");
     Err(Invalid::field("ci", reason))
 }
+
+#[cfg(test)]
+mod tests;

@@ -164,19 +164,4 @@ fn issued(one: &ClientSecret, now: Timestamp) -> Option<Expiring> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_threshold_is_reached_once_and_of_several_the_nearest_counts() {
-        let (at, day) = (Timestamp::from_seconds, 86_400);
-        let end = at(100 * day);
-        assert_eq!(reached(end, at(0), at(60 * day)), None);
-        assert_eq!(reached(end, at(60 * day), at(70 * day)), Some(30));
-        assert_eq!(reached(end, at(70 * day), at(80 * day)), None);
-        assert_eq!(reached(end, at(80 * day), at(99 * day)), Some(1));
-        assert_eq!(reached(end, at(0), at(94 * day)), Some(7));
-        assert_eq!(reached(end, at(99 * day), at(101 * day)), Some(0));
-        assert_eq!(reached(end, at(101 * day), at(102 * day)), None);
-    }
-}
+mod tests;

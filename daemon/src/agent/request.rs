@@ -4,7 +4,9 @@
 
 use super::{Agent, Answer};
 use crate::audit::{Entry, NotRecorded};
-use crate::policy::{Asks, Authorized, Grant, GrantedBy, Lapse, Place, Policy, Principal, Subject};
+use crate::policy::{
+    Asks, Authorized, Grant, GrantedBy, Lapse, Needs, Place, Policy, Principal, Subject,
+};
 use crate::server::session::{Party, Session};
 use crate::vault::catalog::Catalog;
 use crate::vault::store::Id;
@@ -47,9 +49,9 @@ impl Request {
         user_of(self.party.caller.uid())
     }
 
-    /// Says what it is about where only its handler knows.
-    pub(super) fn about(&self, subject: String) {
-        self.entry().subject = Some(subject.into());
+    /// Says what it is about where only its handler knows. Answers what it was about so far.
+    pub(super) fn about(&self, subject: Option<Arc<str>>) -> Option<Arc<str>> {
+        std::mem::replace(&mut self.entry().subject, subject)
     }
 
     /// Says whose value it is about where only its handler knows.
@@ -85,6 +87,8 @@ impl Agent {
         let (subject, secret_id) = self.subject(&call);
         let silent = matches!(call, Call::Hello(_) | Call::AgentStatus(_));
         let opens = matches!(call, Call::VaultUnlock(_));
+        // who can neither open the vault nor stop the daemon cannot mend a disk that takes no record
+        let gives = !matches!(call, Call::VaultUnlock(_) | Call::AgentStop(_));
         let (principal, authorized) = self.authorize(party, call, &subject.places)?;
         let by = authorized.as_ref().ok().and_then(Authorized::by);
         let entry = self.entry(party, &principal, by, method, subject, secret_id);
@@ -102,16 +106,16 @@ impl Agent {
             return answer;
         }
         let entry = request.entry().clone();
-        self.record(entry, answer, opens)
+        self.record(entry, answer, opens, gives)
     }
 
-    /// Records how a request ended, before its answer goes out.
-    fn record(&self, entry: Entry, answer: Answer, opens: bool) -> Answer {
+    /// Records how a request ended, before its answer goes out. `gives` says whether that has to be recorded to be answered.
+    fn record(&self, entry: Entry, answer: Answer, opens: bool, gives: bool) -> Answer {
         let outcome = answer.as_ref().map_or_else(|error| error.name.as_str(), |_| crate::audit::OK);
         // a locked vault gives nothing, and has no place for it either
         let nothing = matches!(&answer, Err(error) if gives_nothing(error.name)) && !opens;
         if !nothing {
-            self.audit.note(Entry { outcome, ..entry }, answer.is_ok())?;
+            self.audit.note(Entry { outcome, ..entry }, gives && answer.is_ok())?;
         }
         answer
     }
@@ -128,6 +132,8 @@ impl Agent {
     ) -> Result<(Principal, Result<Authorized<T>, CallError>), CallError> {
         let principal = match &party.session {
             None => party.caller.principal().clone(),
+            // what takes no right is allowed while the vault is locked, too
+            Some(_) if call.needs() == Needs::Anyone => Principal::Secrets(Arc::default()),
             Some(session) => Principal::Secrets(self.grants(session)?),
         };
         let authorized = Policy::authorize(&principal, call, places);
@@ -147,7 +153,7 @@ impl Agent {
         let by = authorized.as_ref().ok().and_then(Authorized::by);
         let entry = self.entry(party, &principal, by, method, Subject { secret, ..Subject::default() }, None);
         let started = authorized.and_then(|call| start(call.into_inner()));
-        self.record(entry, started.map(|()| zeroize::Zeroizing::default()), false).map(drop)
+        self.record(entry, started.map(|()| zeroize::Zeroizing::default()), false, true).map(drop)
     }
 
     /// Lets the call pass that is made most; a refusal is recorded.
@@ -231,7 +237,7 @@ impl Agent {
     }
 
     /// Whether each use of a client secret is kept with what the CI says.
-    fn keeps_events(&self, id: Option<&bursar_proto::client_secret::PublicId>) -> bool {
+    pub(super) fn keeps_events(&self, id: Option<&bursar_proto::client_secret::PublicId>) -> bool {
         let mut vault = self.vault();
         let Ok(unlocked) = vault.unlocked() else { return false };
         let known = id.and_then(|id| unlocked.catalog.client_secret(id));

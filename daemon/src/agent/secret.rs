@@ -51,6 +51,8 @@ impl Agent {
         let now = self.clock.now();
         let expiration_date = expiration(kind, &credentials, call.expiration_date, now)?;
         let id = new_id()?;
+        // so that its creation is found under every later name
+        request.about_secret(id, name.clone());
         self.write(request, |catalog| {
             let organization = catalog
                 .organizations

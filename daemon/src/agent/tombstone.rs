@@ -99,3 +99,6 @@ impl Agent {
         self.durable(committed).await
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -152,3 +152,6 @@ fn usage(
     let unused = |seconds| usage.last_used_at.is_none_or(|at| span.now.since(at) >= seconds);
     Ok(span.unused.is_none_or(unused).then_some(usage))
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,6 +20,9 @@ pub(crate) enum Place {
     Organization(OrganizationName),
     /// In an environment.
     Environment(Qualified),
+    /// In the environment that a stage of an organization stands for. Where it stands for no single one, only a right to all
+    /// of them will do. It is told as the stage alone, so that a refusal does not say what there is.
+    Stage(OrganizationName, Stage, Option<Qualified>),
     /// In an environment of an organization, and it does not say which: only a right to all of them will do.
     SomeEnvironment(OrganizationName),
 }
@@ -30,6 +33,7 @@ impl fmt::Display for Place {
             Self::Anywhere => f.write_str("this"),
             Self::Organization(name) => write!(f, "{name}"),
             Self::Environment(name) => write!(f, "{name}"),
+            Self::Stage(name, stage, _) => write!(f, "{stage} of {name}"),
             Self::SomeEnvironment(name) => write!(f, "every environment of {name}"),
         }
     }
@@ -119,9 +123,11 @@ impl Subject {
                 let organization = full(&call.package).organization;
                 let place = match (&call.environment, call.stage) {
                     (Some(name), _) => Place::Environment(name.clone().within(&organization)),
-                    (None, stage) => stage
-                        .and_then(|stage| only_environment(catalog?, &organization, stage))
-                        .map_or(Place::SomeEnvironment(organization), Place::Environment),
+                    (None, Some(stage)) => {
+                        let only = catalog.and_then(|all| only_environment(all, &organization, stage));
+                        Place::Stage(organization, stage, only)
+                    }
+                    (None, None) => Place::SomeEnvironment(organization),
                 };
                 package(&call.package, &call.version).at(place)
             }

@@ -43,6 +43,13 @@ impl Caller {
         Self { uid: 0, pid: None, principal: Principal::Own, executable: OnceLock::new() }
     }
 
+    /// A process of another user, whom the config lets in without a role.
+    #[cfg(test)]
+    pub(crate) fn of_user(uid: u32) -> Self {
+        let principal = Principal::Admitted(Arc::default());
+        Self { uid, pid: None, principal, executable: OnceLock::new() }
+    }
+
     /// The user id, as of the connect.
     pub(crate) fn uid(&self) -> u32 {
         self.uid

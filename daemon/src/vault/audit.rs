@@ -246,3 +246,6 @@ impl Proof {
         self.faults.push(AuditFaultFound { fault, from, to });
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -132,3 +132,6 @@ pub(super) fn open_record(
     }
     keys.open(key, &sealed, plain).map_err(|_| VaultError::Tampered("a record does not open"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -75,3 +75,6 @@ pub(super) fn remove_directory(path: &Path) -> Result<(), VaultError> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,10 +2,10 @@
 
 use crate::output::Printer;
 use crate::output::text::{cell, printable, record, table, time};
-use bursar_proto::client_secret::PublicId;
-use bursar_proto::kind::Role;
+use bursar_proto::kind::{ClientSecretStatus, Role};
 use bursar_proto::reply::ClientSecret;
-use bursar_proto::time::{Timestamp, in_words};
+use bursar_proto::time::Timestamp;
+use std::path::Path;
 
 pub(super) fn list(printer: &Printer, all: &[ClientSecret]) -> String {
     let rows: Vec<_> = all
@@ -47,8 +47,8 @@ pub(super) fn describe(one: &ClientSecret, now: Timestamp) -> String {
     ])
 }
 
-/// What a person must know of a client secret that was issued now.
-pub(super) fn issued(one: &ClientSecret, now: Timestamp) -> String {
+/// What a person must know of a client secret that was issued now, its value in that file or on standard output.
+pub(super) fn issued(one: &ClientSecret, file: Option<&Path>, now: Timestamp) -> String {
     let organization = &one.organization;
     let place = one.environment.as_ref().map(|name| format!(" in {name}")).unwrap_or_default();
     let may = format!("it can have the packages of {organization}, and their values{place}");
@@ -59,8 +59,12 @@ pub(super) fn issued(one: &ClientSecret, now: Timestamp) -> String {
              warning: it can publish a package that names any secret of {organization}, and so reach it"
         ),
     };
+    let value = file.map_or_else(
+        || "its value is shown this once".to_owned(),
+        |file| format!("its value is in {}, and nowhere else", printable(&file.display().to_string())),
+    );
     format!(
-        "client secret {}, {}; its value is shown this once\n{may}\nit ends {}\n",
+        "client secret {}, {}; {value}\n{may}\nit ends {}\n",
         named(one),
         one.role,
         time(one.expires_at, now)
@@ -68,13 +72,13 @@ pub(super) fn issued(one: &ClientSecret, now: Timestamp) -> String {
 }
 
 /// What becomes of the one that was rotated.
-pub(super) fn overlap(old: &PublicId, seconds: u64) -> String {
-    match i64::try_from(seconds).unwrap_or(i64::MAX) {
-        0 => format!("{old} has ended\n"),
-        some => format!(
-            "{old} counts for {} more at the most; end it sooner: bursar client-secret revoke {old}\n",
-            in_words(some)
-        ),
+pub(super) fn overlap(old: &ClientSecret, now: Timestamp) -> String {
+    let id = &old.id;
+    if old.status == ClientSecretStatus::Active {
+        let end = time(old.expires_at, now);
+        format!("{id} counts until {end}; end it sooner: bursar client-secret revoke {id}\n")
+    } else {
+        format!("{id} has ended\n")
     }
 }
 
@@ -124,20 +128,26 @@ pub(super) mod tests {
     #[test]
     fn who_is_issued_one_hears_what_it_can_do_and_when_it_ends() {
         assert_eq!(
-            issued(&example(), now()),
+            issued(&example(), None, now()),
             "client secret k3j9x2m4pq (nightly), viewer; its value is shown this once\n\
              it can have the packages of acme, and their values\n\
              it ends 2027-02-19T06:00:00Z (in 90 d)\n"
         );
-        let told = issued(&ClientSecret { role: Role::Contributor, ..example() }, now());
+        let contributor = ClientSecret { role: Role::Contributor, ..example() };
+        let told = issued(&contributor, Some(Path::new("ci\u{1b}.secret")), now());
         assert!(told.contains("publish a package that names any secret of acme, and so reach it"), "{told}");
+        assert!(told.contains("; its value is in ci\u{fffd}.secret, and nowhere else\n"), "{told}");
     }
 
     #[test]
     fn a_rotated_one_is_told_with_its_end() {
-        let old: PublicId = "k3j9x2m4pq".parse().unwrap();
-        assert_eq!(overlap(&old, 0), "k3j9x2m4pq has ended\n");
-        assert!(overlap(&old, 86_400).starts_with("k3j9x2m4pq counts for 1 d more at the most; "));
+        assert_eq!(
+            overlap(&example(), now()),
+            "k3j9x2m4pq counts until 2027-02-19T06:00:00Z (in 90 d); \
+             end it sooner: bursar client-secret revoke k3j9x2m4pq\n"
+        );
+        let ended = ClientSecret { status: ClientSecretStatus::Expired, ..example() };
+        assert_eq!(overlap(&ended, now()), "k3j9x2m4pq has ended\n");
     }
 
     #[test]
@@ -145,7 +155,8 @@ pub(super) mod tests {
         let hostile = ClientSecret { description: "a\u{1b}[2J\u{202e}".to_owned(), ..example() };
         for text in [
             named(&hostile),
-            issued(&hostile, now()),
+            issued(&hostile, None, now()),
+            overlap(&hostile, now()) + &named(&hostile),
             describe(&hostile, now()),
             list(&Printer::new(false, true), &[hostile]),
         ] {

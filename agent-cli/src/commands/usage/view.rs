@@ -44,7 +44,7 @@ pub(super) fn one(printer: &Printer, one: &Usage, days: u64, now: Timestamp) -> 
     let head = record(&[
         ("name", Some(name(one))),
         ("analytics", Some(one.analytics.to_string())),
-        ("used", Some(format!("{} in {days} days", used(one)))),
+        ("used", Some(format!("{} in {}", used(one), in_days(days)))),
         ("last used", Some(last)),
     ]);
     if one.days.is_empty() {
@@ -107,6 +107,10 @@ fn number(day: &str) -> Option<i64> {
 
 fn day_text(day: i64) -> String {
     Timestamp::from_seconds(day * DAY).to_string().chars().take_while(|&c| c != 'T').collect()
+}
+
+fn in_days(days: u64) -> String {
+    if days == 1 { "1 day".to_owned() } else { format!("{days} days") }
 }
 
 /// How often; nobody counted where only the last use is kept.

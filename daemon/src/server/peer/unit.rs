@@ -3,13 +3,16 @@
 //! Only what the system's manager made counts. A user makes groups at will below `user@UID.service`, a container below its
 //! own; so the first part of the path that is no slice is the unit, whatever stands behind it.
 
+/// What ends the name of a slice, which holds units and is none that anything runs as.
+const SLICE: &str = ".slice";
+
 /// What ends the name of a service.
 const SERVICE: &str = ".service";
 
 /// The service that a process belongs to; none for a scope (a login, a container) and for what is outside of all units.
 pub(super) fn unit_of(cgroup: &str) -> Option<&str> {
     let path = path_of(cgroup)?.strip_prefix('/')?;
-    let unit = path.split('/').find(|part| !part.ends_with(".slice"))?;
+    let unit = path.split('/').find(|part| !part.ends_with(SLICE))?;
     // systemd puts it before names that would clash with the kernel's own files, and before names that begin with one
     let unit = unit.strip_prefix('_').unwrap_or(unit);
     (unit.len() > SERVICE.len() && unit.ends_with(SERVICE)).then_some(unit)
@@ -21,7 +24,7 @@ fn path_of(cgroup: &str) -> Option<&str> {
     if unified.is_some_and(|path| path != "/") {
         return unified;
     }
-    let named = |line| Some(str::split_once(line, ':')?.1.strip_prefix("name=systemd:")?);
+    let named = |line| str::split_once(line, ':')?.1.strip_prefix("name=systemd:");
     cgroup.lines().find_map(named).or(unified)
 }
 

@@ -98,6 +98,129 @@ fn version_1_of_libraries_and_workspaces_is_written_as_it_always_was() {
 }
 
 #[test]
+fn version_1_of_client_secrets_and_tombstones_is_written_as_it_always_was() {
+    let zeros = ("00", 7); // of a number of eight bytes that fits one
+    let secret = ClientSecretV1 {
+        public: "k3j9".into(),
+        organization: [3; 16],
+        environment: Some([4; 16]),
+        description: "d".into(),
+        role: role_number(Role::Contributor),
+        analytics: analytics_number(Analytics::Complete),
+        created_at: 64,
+        expires_at: 65,
+        revoked_at: Some(66),
+        lapsed: true,
+        last_used_at: None,
+        successor: Some("z".into()),
+        key: [5; 32],
+        hash: [6; 32],
+    };
+    let of = [("01", 1), ("04", 1), zeros, ("6b336a39", 1), ("03", 16), ("01", 1), ("04", 16)];
+    let what = [("01", 1), zeros, ("64", 1), ("02", 1), ("03", 1)];
+    let when = [("40", 1), zeros, ("41", 1), zeros, ("01", 1), ("42", 1), zeros, ("01", 1), ("00", 1)];
+    let rest = [("01", 1), ("01", 1), zeros, ("7a", 1), ("05", 32), ("06", 32)];
+    is_written_as(secret, &[&of[..], &what, &when, &rest].concat());
+    let tombstone = TombstoneV1 { secret: "o/s".into(), deleted_at: 67, stored: true };
+    is_written_as(tombstone, &[("01", 1), ("03", 1), zeros, ("6f2f73", 1), ("43", 1), zeros, ("01", 1)]);
+}
+
+#[test]
+fn version_1_of_the_record_of_accesses_and_of_usage_is_written_as_it_always_was() {
+    let zeros = ("00", 7);
+    let full = AuditEntryV1 {
+        at: 64,
+        principal: "p".into(),
+        uid: Some(65),
+        pid: Some(66),
+        executable: Some("/x".into()),
+        method: "m".into(),
+        subject: Some("s".into()),
+        secret: Some(([7; 16], "o/n".into())),
+        client_secret: Some("c".into()),
+        outcome: "ok".into(),
+        count: 67,
+        ci: Some(vec![("a".into(), "b".into())]),
+    };
+    let empty = AuditEntryV1 {
+        at: -1,
+        principal: String::new(),
+        uid: None,
+        pid: None,
+        executable: None,
+        method: String::new(),
+        subject: None,
+        secret: None,
+        client_secret: None,
+        outcome: String::new(),
+        count: 0,
+        ci: None,
+    };
+    let entries = AuditEntriesV1 { entries: vec![full, empty] };
+    let text = |digits: &'static str| [("01", 1), ("01", 1), zeros, (digits, 1)];
+    let who = [("01", 1), ("02", 1), zeros, ("40", 1), zeros, ("01", 1), zeros, ("70", 1)];
+    let process = [("0141000000", 1), ("0142000000", 1), ("01", 1), ("02", 1), zeros, ("2f78", 1)];
+    let method = [("01", 1), zeros, ("6d", 1)];
+    let secret = [("01", 1), ("07", 16), ("03", 1), zeros, ("6f2f6e", 1)];
+    let outcome = [("02", 1), zeros, ("6f6b", 1), ("43", 1), zeros];
+    let ci = [("01", 1), ("01", 1), zeros, ("01", 1), zeros, ("61", 1), ("01", 1), zeros, ("62", 1)];
+    let nothing = [("ff", 8), ("00", 8), ("00", 3), ("00", 8), ("00", 3), ("00", 8), ("00", 8), ("00", 1)];
+    let pieces = [&who[..], &process, &method, &text("73"), &secret, &text("63"), &outcome, &ci, &nothing];
+    is_written_as(entries, &pieces.concat());
+    let block = AuditBlockV1 { before: [1; 32], entries: vec![8, 9], mac: [2; 32] };
+    is_written_as(block, &[("01", 1), ("01", 32), ("02", 1), zeros, ("0809", 1), ("02", 32)]);
+    let month = UsageMonthV1 {
+        last_used_at: 64,
+        days: vec![UsageDayV1 { day: 21, by: vec![("sync".into(), 65)] }],
+    };
+    let days = [("01", 1), zeros, ("15", 1), ("01", 1), zeros];
+    let by = [("04", 1), zeros, ("73796e63", 1), ("41", 1), zeros];
+    is_written_as(month, &[&[("01", 1), ("40", 1), zeros][..], &days, &by].concat());
+}
+
+#[test]
+fn version_2_of_the_manifest_and_of_workspaces_is_written_as_it_always_was_and_version_1_is_read() {
+    let zeros = ("00", 7);
+    let digests = [("40", 1), zeros, ("41", 1), zeros, ("42", 1), ("00", 15), ("43", 1), ("00", 15)];
+    let old = ManifestV1 { generation: 64, records: 65, sum: 66, header: 67 };
+    is_written_as(old, &[&[("01", 1)][..], &digests].concat());
+    let audit = AuditHeadV1 { key: [5; 32], first: 68, before: [6; 32], next: 69, mac: [7; 32] };
+    let manifest = ManifestV2 { audit, endings_told: 70, ..old.into() };
+    let head = [("05", 32), ("44", 1), zeros, ("06", 32), ("45", 1), zeros, ("07", 32)];
+    let told = [("46", 1), zeros];
+    is_written_as(manifest, &[&[("02", 1)][..], &digests, &head, &told].concat());
+    let read = decode_since::<ManifestV1, ManifestV2>(&encode(&old).unwrap()).unwrap();
+    assert_eq!(read, ManifestV2 { generation: 64, records: 65, sum: 66, header: 67, ..ManifestV2::default() });
+    assert_eq!(decode_since::<ManifestV1, ManifestV2>(&encode(&manifest).unwrap()), Ok(manifest));
+
+    let workspace = |uid| WorkspaceV2 {
+        uid,
+        path: "/w".into(),
+        trusted: Some([9; 32]),
+        environment: Some([10; 16]),
+        synced_at: Some(67),
+        parts: vec![PartV1 { id: [7; 16], tag: [8; 16] }],
+    };
+    let path = [("02", 1), ("01e9030000", 1), ("02", 1), zeros, ("2f77", 1)];
+    let rest = [("01", 1), ("09", 32), ("01", 1), ("0a", 16), ("01", 1), ("43", 1), zeros];
+    let part = [("01", 1), zeros, ("07", 16), ("08", 16)];
+    is_written_as(workspace(Some(1_001)), &[&path[..], &rest, &part].concat());
+    let WorkspaceV2 { path, trusted, environment, synced_at, parts, .. } = workspace(None);
+    let old = encode(&WorkspaceV1 { path, trusted, environment, synced_at, parts }).unwrap();
+    assert_eq!(decode_since::<WorkspaceV1, WorkspaceV2>(&old), Ok(workspace(None)));
+    let newer = [&[3][..], &old[1..]].concat();
+    assert_eq!(decode_since::<WorkspaceV1, WorkspaceV2>(&newer), Err(UnknownForm::Newer));
+}
+
+#[test]
+fn a_key_of_the_chain_is_in_no_debug_text() {
+    let head = AuditHeadV1 { key: [171; 32], before: [171; 32], mac: [171; 32], first: 1, next: 2 };
+    let manifest = ManifestV2 { audit: head, ..ManifestV2::default() };
+    let told = format!("{head:?} {manifest:?}");
+    assert!(told.contains("first: 1") && !told.contains("171") && !told.contains("ab"), "{told}");
+}
+
+#[test]
 fn another_version_is_refused() {
     let mut bytes = encode(&OrganizationV1 { name: "acme".into(), created_at: 1 }).unwrap();
     bytes[0] = 2;
@@ -127,5 +250,30 @@ proptest! {
         let _ = decode::<PackageV1>(&bytes);
         let _ = decode::<PackageContentV1>(&bytes);
         let _ = decode::<WorkspaceFilesV1>(&bytes);
+        // behind a version byte that is known, so that the rest is looked at
+        for version in [1, 2] {
+            let bytes = [&[version][..], &bytes].concat();
+            let _ = decode::<ClientSecretV1>(&bytes);
+            let _ = decode::<TombstoneV1>(&bytes);
+            let _ = decode::<AuditBlockV1>(&bytes);
+            let _ = decode::<AuditEntriesV1>(&bytes);
+            let _ = decode::<UsageMonthV1>(&bytes);
+            let _ = decode_since::<ManifestV1, ManifestV2>(&bytes);
+            let _ = decode_since::<WorkspaceV1, WorkspaceV2>(&bytes);
+        }
+    }
+
+    #[test]
+    fn an_altered_record_decodes_to_an_error_or_a_record_but_never_panics(at: prop::sample::Index, flip in 1_u8..) {
+        let entry = AuditEntryV1 {
+            at: 64, principal: "p".into(), uid: Some(65), pid: Some(66), executable: Some("/x".into()),
+            method: "m".into(), subject: Some("s".into()), secret: Some(([7; 16], "o/n".into())),
+            client_secret: Some("c".into()), outcome: "ok".into(), count: 67, ci: Some(vec![("a".into(), "b".into())]),
+        };
+        let mut bytes = encode(&AuditEntriesV1 { entries: vec![entry] }).unwrap().to_vec();
+        let at = at.index(bytes.len());
+        bytes[at] ^= flip;
+        let _ = decode::<AuditEntriesV1>(&bytes);
+        prop_assert!(decode::<AuditEntriesV1>(&bytes[..at]).is_err());
     }
 }
