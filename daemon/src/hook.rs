@@ -194,6 +194,10 @@ impl Occasion {
     fn document(&self) -> io::Result<Vec<u8>> {
         let mut document = serde_json::to_vec(self)?;
         document.push(b'\n');
+        // the bounds of the texts see to it; a write that waited would hold up all that follows
+        if document.len() > DOCUMENT_MAX {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
         Ok(document)
     }
 }

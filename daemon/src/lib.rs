@@ -152,6 +152,8 @@ async fn end(
     if tokio::time::timeout(DRAIN, agent.tasks.wait()).await.is_err() {
         tracing::warn!("some exchanges were still under way; the next start takes them up");
     }
+    let stopping = agent.clone();
+    tokio::task::spawn_blocking(move || stopping.hooks.stop()).await?;
     // before the snapshot, so that it holds the end of the record
     agent.write_accesses().await;
     agent.snapshot().await;

@@ -5,7 +5,7 @@
 
 use bursar_proto::call::Call;
 use bursar_tests::client_secrets::{Issued, issue, issue_with, issued};
-use bursar_tests::library::{STAGES, acme_with_api, bound, file, organization, publish, until_past};
+use bursar_tests::library::{acme_with_api, bound, file, organization, publish, until_past};
 use bursar_tests::raw::answer;
 use bursar_tests::secrets::{own_jwt, token};
 use bursar_tests::users::{as_user, can_become_others};

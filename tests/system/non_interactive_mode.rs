@@ -176,7 +176,10 @@ fn what_was_probably_meant_is_said() {
     let commas = format!("{},{}", one.value, two.value);
     let run = run(&shop, &commas, &["--non-interactive", "sync"]);
     assert_eq!(run.code, 4, "{run:?}");
-    assert!(run.err.contains("hint: commas do not separate client secrets: in BURSAR_CLIENT_SECRETS semicolons do"));
+    assert!(
+        run.err
+            .contains("hint: commas do not separate client secrets: in BURSAR_CLIENT_SECRETS semicolons do")
+    );
     let mut bursar = unattended::bursar(&shop, &["sync"]);
     let run = Run::of(bursar.env("BURSAR_CLIENT_SECRET", &one.value));
     assert_eq!(run.code, 2, "{run:?}");
@@ -227,13 +230,15 @@ fn below(home: &Home, command: &[String]) -> (Vec<Vec<String>>, Vec<String>) {
         let lines = help.lines().skip_while(move |line| !line.starts_with(name)).skip(1);
         lines.take_while(|line| line.starts_with("  "))
     };
-    let named = section("Commands:").filter_map(|line| line.split_whitespace().next());
+    // words about a command may go on below it, further to the right
+    let named = section("Commands:").filter_map(|line| line[2..].split(' ').next());
+    let named = named.filter(|name| !name.is_empty());
     let inner = named.filter(|name| *name != "help").map(|name| [command, &[name.to_owned()]].concat());
     // the last bursar of a line with what it takes, up to the next program or file
     let examples = section("Example").filter_map(|line| {
         let line = line.split(['>', '#']).next()?;
         let rest = &line[line.rfind("bursar ")?..];
-        Some(rest.split('|').next()?.trim().to_owned())
+        Some(rest.split(['|', ')']).next()?.trim().to_owned())
     });
     (inner.collect(), examples.collect())
 }
@@ -247,20 +252,17 @@ fn every_other_command_is_refused_by_its_name() {
     let (mut exist, mut refused) = (Vec::new(), 0);
     while let Some(command) = left.pop() {
         let (inner, examples) = below(&home, &command);
-        let is_leaf = inner.is_empty();
-        left.extend(inner);
-        if !is_leaf && command != ["audit"] {
-            continue;
-        }
         let name = command.join(" ");
+        let is_of =
+            |line: &String, command: &[String]| line.starts_with(&format!("bursar {}", command.join(" ")));
+        let is_inner = |line: &String| inner.iter().any(|command| is_of(line, command));
         let of_it: Vec<&String> =
-            examples.iter().filter(|line| line.starts_with(&format!("bursar {name}"))).collect();
-        assert!(!of_it.is_empty(), "bursar {name} has no example to try");
+            examples.iter().filter(|line| is_of(line, &command) && !is_inner(line)).collect();
+        assert!(!of_it.is_empty() || !inner.is_empty(), "bursar {name} has no example to try");
         for line in of_it {
             let line = line.replacen("bursar ", "exec bursar --non-interactive --json ", 1);
             let mut sh = unattended::command(&home, here.root(), "sh", &["-c", &line]);
-            let run =
-                Run::of(sh.env("BURSAR_CLIENT_SECRETS", &good.value).env("PATH", unattended::path()));
+            let run = Run::of(sh.env("BURSAR_CLIENT_SECRETS", &good.value).env("PATH", unattended::path()));
             let does_not_exist = run.err.contains("does not exist in non-interactive mode");
             if FIVE.contains(&name.as_str()) {
                 assert!(!does_not_exist, "{line}: {run:?}");
@@ -274,6 +276,7 @@ fn every_other_command_is_refused_by_its_name() {
             assert_eq!(run.out, "", "{line}");
             refused += 1;
         }
+        left.extend(inner);
     }
     exist.sort();
     exist.dedup();
@@ -282,8 +285,13 @@ fn every_other_command_is_refused_by_its_name() {
     // and none of it has happened
     assert_eq!(home.ok("agent.status", json!({}))["vault"], "unlocked");
     assert!(here.files().is_empty(), "{:?}", here.files());
-    let others: Vec<Value> =
-        home.ok("client_secret.list", json!({})).as_array().unwrap().iter().map(|one| one["id"].clone()).collect();
+    let others: Vec<Value> = home
+        .ok("client_secret.list", json!({}))
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["id"].clone())
+        .collect();
     assert_eq!(others, [json!(good.id)]);
 }
 
@@ -298,10 +306,14 @@ fn nobody_is_asked_also_where_there_is_a_terminal() {
     assert_eq!(talk.ended().code(), Some(0), "{:?}", talk.out.so_far());
     assert_eq!(talk.out.whole(), "wrote site.conf (acme/site 1.0.0)\r\n");
     // a list that somebody would have to type
-    let mut talk = Talk::on_terminal(&shop.command(&["sync", "--non-interactive", "--client-secrets-file", "-"]));
+    let mut talk =
+        Talk::on_terminal(&shop.command(&["sync", "--non-interactive", "--client-secrets-file", "-"]));
     assert_eq!(talk.ended().code(), Some(2), "{:?}", talk.out.so_far());
     let told = talk.out.whole();
-    assert!(told.contains("standard input is a terminal, and in non-interactive mode nobody is asked"), "{told}");
+    assert!(
+        told.contains("standard input is a terminal, and in non-interactive mode nobody is asked"),
+        "{told}"
+    );
 }
 
 #[test]
@@ -309,12 +321,8 @@ fn a_closed_standard_input_is_none_that_is_missed() {
     let (home, _daemon) = acme();
     let good = viewer(&home);
     let shop = shop(&home);
-    let mut sh = unattended::command(
-        &home,
-        shop.root(),
-        "sh",
-        &["-c", "exec bursar --non-interactive sync <&- 2>&1"],
-    );
+    let mut sh =
+        unattended::command(&home, shop.root(), "sh", &["-c", "exec bursar --non-interactive sync <&- 2>&1"]);
     let run = Run::of(sh.env("BURSAR_CLIENT_SECRETS", &good.value));
     assert_eq!((run.code, &*run.out), (0, "wrote site.conf (acme/site 1.0.0)\n"), "{run:?}");
 }

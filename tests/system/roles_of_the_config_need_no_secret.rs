@@ -181,7 +181,9 @@ fn a_group_that_is_not_the_first_counts_and_contributors_publish() {
     server.sync(DEPLOYER, Some(DEPLOYERS), false, "production").ok();
     assert_eq!(server.file(DEPLOYER).0, "key=value-of-production\n");
     let manifest = "organization = \"acme\"\nenvironment = \"staging\"\n[library]\nname = \"acme/other\"\n\
-                    version = \"1.0.0\"\n[library.elements]\nkey = \"acme/api\"\n";
+                    version = \"1.0.0\"\n[library.elements]\nkey = \"acme/api\"\n\
+                    [[library.files]]\ntemplate = \"t\"\npath = \"t.conf\"\n";
+    fs::write(server.directory(DEPLOYER).join("t"), "%key%\n").unwrap();
     fs::write(server.directory(DEPLOYER).join("bursar.toml"), manifest).unwrap();
     Run::of(&mut server.command(DEPLOYER, Some(DEPLOYERS), false, &["publish"])).ok();
     let listed = server.home.ok("package.show", json!({ "package": "acme/other" }));

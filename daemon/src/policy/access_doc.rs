@@ -26,9 +26,9 @@ const COLUMNS: [(&str, &[Asking]); 9] = [
             Asking::Has(Role::Contributor, "acme", Some("acme/staging")),
         ],
     ),
-    ("in another environment", &[Asking::Has(Role::Contributor, "acme", Some("acme/production"))]),
+    ("contributor beside", &[Asking::Has(Role::Contributor, "acme", Some("acme/production"))]),
     (
-        "elsewhere",
+        "contributor elsewhere",
         &[
             Asking::Has(Role::Contributor, "globex", None),
             Asking::Has(Role::Contributor, "globex", Some("globex/staging")),
@@ -38,7 +38,7 @@ const COLUMNS: [(&str, &[Asking]); 9] = [
         "viewer there",
         &[Asking::Has(Role::Viewer, "acme", None), Asking::Has(Role::Viewer, "acme", Some("acme/staging"))],
     ),
-    ("elsewhere", &[Asking::Has(Role::Viewer, "globex", None)]),
+    ("viewer elsewhere", &[Asking::Has(Role::Viewer, "globex", None)]),
     ("no role", &[Asking::HasNone]),
     ("anybody else", &[Asking::Is(&Principal::Stranger)]),
 ];

@@ -296,7 +296,8 @@ fn occasion(catalog: &Catalog, secret: &Secret, happened: Happened, now: Timesta
         _ => return None,
     };
     let name = secret.full_name();
-    let details = secret.refresh_status_details.as_deref().filter(|_| event != Event::Refreshed);
+    let details = secret.refresh_status_details.as_deref().or(secret.status_details.as_deref());
+    let details = details.filter(|_| event != Event::Refreshed);
     let (details, hint) = match details.map(|text| text.split_once("; hint: ").unwrap_or((text, ""))) {
         None => (None, None),
         Some((reason, "")) => (Some(reason), Some(format!("try again: bursar secret retry {name}"))),

@@ -252,7 +252,7 @@ fn fill(stage: &Stage, status: impl Fn(usize) -> ClientSecretStatus) -> Vec<Publ
     let known = catalog.client_secrets.len();
     (known..ISSUED_MAX)
         .map(|n| {
-            let created_at = Timestamp::from_seconds(START - (ISSUED_MAX - n) as i64);
+            let created_at = Timestamp::from_seconds(START - i64::try_from(ISSUED_MAX - n).unwrap());
             let public = PublicId::from_random(((n as u64 + 1) << 40).to_be_bytes());
             let end = if status(n) == ClientSecretStatus::Expired { START } else { START + 90 * DAY };
             let mut id = Id::default();

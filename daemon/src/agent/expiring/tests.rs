@@ -126,7 +126,7 @@ async fn what_was_told_is_not_told_again_after_a_restart_and_what_was_missed_is_
     calendar.ending("b", 60).await;
     assert_eq!(calendar.days([10]).await, told(&[(10, "30 personal/a")]));
     let mut calendar = calendar.restart(0).await;
-    assert_eq!(calendar.days([10, 11]).await, []);
+    assert_eq!(calendar.days([10, 11]).await, told(&[]));
     // of 7 and 1 days the nearest counts
     let mut calendar = calendar.restart(28 * DAY + DAY / 2).await;
     assert_eq!(calendar.look().await, ["1 personal/a", "30 personal/b"]);
@@ -160,7 +160,7 @@ async fn an_inactive_secret_is_on_no_calendar_until_it_is_active_again() {
     let mut calendar = Calendar::set().await;
     calendar.ending("a", 40).await;
     calendar.stage.ok("secret.deactivate", json!({ "secret": "a" })).await;
-    assert_eq!(calendar.days([10, 33]).await, []);
+    assert_eq!(calendar.days([10, 33]).await, told(&[]));
     assert_eq!(calendar.listed(json!({})).await, [""; 0]);
     calendar.stage.ok("secret.reactivate", json!({ "secret": "a" })).await;
     assert_eq!(calendar.listed(json!({})).await, ["secret personal/a"]);
@@ -206,7 +206,7 @@ async fn a_token_is_on_the_calendar_only_while_its_refresh_fails() {
     };
     fails(&calendar, None);
     assert_eq!(calendar.listed(json!({})).await, [""; 0]);
-    assert_eq!(calendar.days([13]).await, []);
+    assert_eq!(calendar.days([13]).await, told(&[]));
     fails(&calendar, Some(Cause::Permanent));
     let listed = calendar.stage.ok("expiring.list", json!({})).await;
     let shown = [&listed[0]["what"], &listed[0]["reason"], &listed[0]["hint"]];
