@@ -12,7 +12,7 @@
 //! | `library` | library.resolve, what an element stands for |
 //! | `package` | package.* |
 //! | `workspace` | workspace.* |
-//! | `client_secret` | client_secret.*, authenticate |
+//! | `client_secret` | `client_secret.*`, authenticate |
 //! | `audit`, `usage`, `expiring` | audit.*, usage.list, expiring.list |
 //! | `request` | the way of a request: principal, policy, entry in the record of accesses |
 //! | `fault` | inner errors, mapped to the wire's |

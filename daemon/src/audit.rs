@@ -24,6 +24,9 @@ use tokio::sync::{Notify, broadcast};
 /// Entries that wait, at the most: some megabytes of memory. What is the same within a second is one entry.
 const WAITING_MAX: usize = 16_384;
 
+/// How many end the time to gather.
+const HALF_FULL: usize = WAITING_MAX / 2;
+
 /// How long entries gather before they are written: with what a commit takes, they are on the disk within a second.
 const GATHER: Duration = Duration::from_millis(300);
 
@@ -192,6 +195,8 @@ pub(crate) struct Audit {
     queue: Mutex<Queue>,
     /// Rings when something waits that did not before.
     bell: Notify,
+    /// Rings when so many wait that they should gather no longer.
+    half_full: Notify,
     /// Whether the last commit failed.
     failed: AtomicBool,
     /// One commit at a time, so that entries keep their order.
@@ -214,6 +219,7 @@ impl Default for Audit {
         Self {
             queue: Mutex::default(),
             bell: Notify::new(),
+            half_full: Notify::new(),
             failed: AtomicBool::new(false),
             turn: tokio::sync::Mutex::default(),
             watched: broadcast::Sender::new(WATCHED_KEPT),
@@ -224,10 +230,11 @@ impl Default for Audit {
 impl Audit {
     /// Takes an entry. `gives` says whether something is handed out if there is a place for it.
     pub(crate) fn note(&self, entry: Entry, gives: bool) -> Result<(), NotRecorded> {
+        self.recording(gives)?;
         let mut queue = self.lock();
         if let Some(at) = queue.recent(&entry) {
             queue.waiting[at].count += entry.count;
-            return self.recording(gives);
+            return Ok(());
         }
         if !queue.has_room() {
             if !gives {
@@ -240,7 +247,6 @@ impl Audit {
             }
             return Err(NotRecorded);
         }
-        self.recording(gives)?;
         self.add(&mut queue, entry);
         Ok(())
     }
@@ -270,16 +276,13 @@ impl Audit {
             return Err(NotRecorded);
         }
         let entry = entry();
-        let at = match queue.recent(&entry) {
+        let at = if let Some(at) = queue.recent(&entry) {
             // another connection of the same process
-            Some(at) => {
-                queue.waiting[at].count += 1;
-                at
-            }
-            None => {
-                self.add(&mut queue, entry);
-                queue.waiting.len() - 1
-            }
+            queue.waiting[at].count += 1;
+            at
+        } else {
+            self.add(&mut queue, entry);
+            queue.waiting.len() - 1
         };
         queue.quick.entry(*secret).or_default().push((party, at));
         Ok(())
@@ -288,8 +291,10 @@ impl Audit {
     fn add(&self, queue: &mut Queue, entry: Entry) {
         queue.waiting.push(entry);
         // the first starts the time to gather, half of the room ends it
-        if queue.waiting.len() == 1 || queue.waiting.len() == WAITING_MAX / 2 {
-            self.bell.notify_one();
+        match queue.waiting.len() {
+            1 => self.bell.notify_one(),
+            HALF_FULL => self.half_full.notify_one(),
+            _ => {}
         }
     }
 
@@ -347,7 +352,7 @@ impl Audit {
     }
 
     fn is_half_full(&self) -> bool {
-        self.lock().waiting.len() >= WAITING_MAX / 2
+        self.lock().waiting.len() >= HALF_FULL
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
@@ -397,7 +402,8 @@ pub(crate) async fn run(agent: Arc<Agent>) {
             if !agent.audit.is_half_full() {
                 tokio::select! {
                     () = agent.shutdown.cancelled() => return,
-                    () = agent.audit.bell.notified() => {}
+                    // not the bell: what came while others were written has rung it, and may gather as well
+                    () = agent.audit.half_full.notified() => {}
                     () = tokio::time::sleep(GATHER) => {}
                 }
             }
@@ -458,16 +464,14 @@ impl Agent {
                 Err(error.into())
             }
         };
-        match durable {
-            Ok(first) => {
-                self.audit.landed(Vec::new(), false);
-                self.audit.tell(first, &records);
-                Written::All
-            }
-            Err(_) => {
-                self.audit.landed(entries, true);
-                Written::Failed
-            }
+        if let Ok(first) = durable {
+            self.audit.landed(Vec::new(), false);
+            self.audit.tell(first, &records);
+            Written::All
+        } else {
+            // where the disk took it all the same it is told twice, which is better than not at all
+            self.audit.landed(entries, true);
+            Written::Failed
         }
     }
 }

@@ -32,7 +32,7 @@ const JUMP: i64 = 10;
 /// Time between two snapshots, in seconds.
 const SNAPSHOT_EVERY: i64 = 24 * 3_600;
 
-/// Time between two looks at what ends, in seconds.
+/// Time between two looks at what ends and at what is to be swept, in seconds.
 const ENDINGS_EVERY: i64 = 3_600;
 
 /// Waits for what is due and starts it, until the daemon stops.
@@ -51,11 +51,12 @@ pub(crate) async fn run(agent: Arc<Agent>) {
             endings_at = None;
         }
         if now >= snapshot_at {
-            agent.sweep(now).await;
+            agent.drop_stale_usage(now).await;
             agent.snapshot().await;
             snapshot_at = now.plus(SNAPSHOT_EVERY);
         }
         if endings_at.is_none_or(|at| now >= at) {
+            agent.sweep(now).await;
             endings_at = agent.tell_endings(now).await.then(|| now.plus(ENDINGS_EVERY));
         }
         let more = agent.start_due(now);

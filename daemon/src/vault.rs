@@ -43,7 +43,7 @@ use crypto::{CryptoError, Keys, RootKey};
 use header::{Header, HeaderError};
 use manifest::{load, prove};
 use record::{AuditEntryV1, AuditHeadV1, ManifestV2, UnknownForm};
-use recovery::{copy, fill, new_store, rebuild, remove_directory};
+use recovery::{copy, fill, rebuild, remove_directory, write_beside};
 use std::path::{Path, PathBuf};
 use store::{Committed, Id, Key, Sealed, Store, StoreError};
 
@@ -374,9 +374,7 @@ impl Vault {
         let unlocked = self.unlocked()?;
         unlocked.store.writable()?;
         let keys = Keys::derive(&root)?;
-        let fresh = new_store(&place)?;
-        unlocked.rewrite(&fresh, &keys, header)?;
-        drop(fresh);
+        write_beside(&place, |fresh| unlocked.rewrite(fresh, &keys, header))?;
         // they open under the old key alone; a crash from here on leaves a whole vault without snapshots
         remove_directory(&place.snapshots())?;
         self.exchange_stores(&place.new_store())?;
@@ -391,9 +389,7 @@ impl Vault {
         let place = self.place.clone();
         let unlocked = self.unlocked()?;
         unlocked.store.writable()?;
-        let fresh = new_store(&place)?;
-        copy(&unlocked.store, &fresh)?;
-        drop(fresh);
+        write_beside(&place, |fresh| copy(&unlocked.store, fresh))?;
         let aside = State::Broken("the store is being written anew".into());
         let State::Unlocked(unlocked) = std::mem::replace(&mut self.state, aside) else {
             return Err(VaultError::Locked);
@@ -431,11 +427,12 @@ impl Vault {
     ) -> Result<(u64, u64, Option<PathBuf>), VaultError> {
         store::room_at(&self.place.state)?;
         let keys = Keys::derive(&root)?;
-        let fresh = new_store(&self.place)?;
-        let records = fill(&fresh, path)?;
-        let (_, catalog) = load(&fresh, &keys)?;
-        prove(&fresh, &keys, &catalog)?;
-        drop(fresh);
+        let (records, secrets) = write_beside(&self.place, |fresh| {
+            let records = fill(fresh, path)?;
+            let (_, catalog) = load(fresh, &keys)?;
+            prove(fresh, &keys, &catalog)?;
+            Ok((records, catalog.secrets.len() as u64))
+        })?;
         let held_a_vault = !matches!(self.state, State::Absent(_));
         // what comes out of the exchange lies at its last name at once: a kill in between loses neither
         let aside = self.place.aside("store", "replaced", now);
@@ -453,7 +450,7 @@ impl Vault {
             tidy(remove_directory(&aside));
             None
         };
-        Ok((records, catalog.secrets.len() as u64, replaced))
+        Ok((records, secrets, replaced))
     }
 
     /// Keeps a snapshot if anything changed since the last one. Blocks.

@@ -20,6 +20,7 @@
 //! | [`workspace`] | a directory in which `bursar` is run |
 //! | [`talk`] | a process that is talked to while it runs, on a terminal too |
 //! | [`users`] | what is done under another user id |
+//! | [`pages`] | pages of the documentation, and the commands in them |
 //! | [`processes`] | what `/proc` says of processes |
 //! | [`patience`] | bounded waiting for what must come |
 
@@ -41,6 +42,7 @@ pub mod home;
 pub mod issuer;
 pub mod keys;
 pub mod library;
+pub mod pages;
 pub mod patience;
 pub mod processes;
 pub mod raw;

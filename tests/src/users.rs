@@ -5,6 +5,7 @@ use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 use std::thread;
 
 /// Whether this process may become other users; says so on standard error where it may not.
+#[expect(clippy::print_stderr, reason = "a test says what it leaves out")]
 pub fn can_become_others() -> bool {
     let is_root = geteuid().is_root();
     if !is_root {

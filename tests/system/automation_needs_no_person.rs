@@ -3,8 +3,14 @@
 
 use bursar_tests::client_secrets::{Issued, issue, issue_with};
 use bursar_tests::library::{acme_with_api, bound, file, organization, publish};
-use bursar_tests::{Daemon, Home, Run, Workspace, open_vault, unattended, until};
+use bursar_tests::users::{as_user, can_become_others};
+use bursar_tests::{Daemon, Home, Run, Workspace, configured, unattended, until};
 use serde_json::{Value, json};
+use std::fs;
+use std::os::unix::fs::chown;
+
+/// A user whom no machine has.
+const RUNNER: u32 = 64_031;
 
 /// The job. What is refused must end with exit code 4, and say why by the name of the error.
 const JOB: &str = r#"set -eu
@@ -82,8 +88,8 @@ impl Given {
 }
 
 /// Two organizations with a package each, and two directories as a checkout leaves them: nobody trusts them.
-fn two_organizations() -> (Home, Daemon) {
-    let (home, daemon) = open_vault();
+fn two_organizations(config: &str) -> (Home, Daemon) {
+    let (home, daemon) = configured(config);
     acme_with_api(&home);
     publish(
         &home,
@@ -133,7 +139,7 @@ fn entries(home: &Home) -> Vec<Value> {
 
 #[test]
 fn a_job_does_what_its_client_secrets_say_and_the_record_proves_it() {
-    let (home, daemon) = two_organizations();
+    let (home, daemon) = two_organizations("");
     let given = Given::issue(&home);
     let before = entries(&home).len();
     let run = run_job(&home, &given).ok();
@@ -213,7 +219,7 @@ fn proves_itself(home: &Home, least: usize) {
 
 #[test]
 fn a_job_whose_client_secret_ends_in_the_middle_is_stopped_there() {
-    let (home, _daemon) = two_organizations();
+    let (home, _daemon) = two_organizations("");
     let (acme, beta) = (issue(&home, "acme", "viewer", None), issue(&home, "beta", "viewer", None));
     let shop = Workspace::empty(&home, "shop");
     unattended::run(&shop, &[&acme, &beta], &["add", "-p", "acme/site", "-p", "beta/tools"]).ok();
@@ -226,4 +232,76 @@ fn a_job_whose_client_secret_ends_in_the_middle_is_stopped_there() {
     assert!(run.err.starts_with(&warned) && run.err.contains("; it does not count; hint: "), "{}", run.err);
     assert!(run.err.contains(&format!("error: client secret {} was revoked at ", beta.id)), "{}", run.err);
     assert_eq!(shop.stamps(), before, "nothing is half done");
+}
+
+/// Lets the group of [`RUNNER`] reach the socket, and gives it the directory `shop`.
+fn for_runner(access: &str) -> (Home, Daemon) {
+    let (home, daemon) = two_organizations(&format!("[socket]\ngroup = {RUNNER}\n{access}"));
+    for name in ["shop", "shop/bursar.toml"] {
+        chown(home.path().join(name), Some(RUNNER), Some(RUNNER)).expect("root gives files away");
+    }
+    (home, daemon)
+}
+
+#[test]
+fn a_runner_of_another_user_is_let_in_and_has_the_rights_of_its_client_secrets() {
+    if !can_become_others() {
+        return;
+    }
+    let (home, _daemon) = for_runner(&format!("[access]\nadmit = ['uid {RUNNER}']\n"));
+    let (acme, beta) = (issue(&home, "acme", "viewer", None), issue(&home, "beta", "viewer", None));
+    as_user(RUNNER, || {
+        let shop = Workspace::empty(&home, "shop");
+        unattended::run(&shop, &[&acme, &beta], &["add", "-p", "acme/site", "-p", "beta/tools"]).ok();
+        unattended::run(&shop, &[&acme, &beta], &["sync"]).ok();
+        assert_eq!(shop.read("site.conf"), "a=value-of-staging");
+        unattended::refused(&shop, &[&acme], "wrong_organization", &["sync"]);
+        // without one it has no right at all
+        for line in [&["sync"][..], &["info"], &["get", "acme/api-staging"]] {
+            assert_eq!(Run::of(&mut as_runner(&home, line)).code, 4, "{line:?}");
+        }
+    });
+    let by_runner = entries(&home).into_iter().filter(|entry| entry["uid"] == RUNNER);
+    let principals: Vec<String> =
+        by_runner.map(|entry| entry["principal"].as_str().unwrap().to_owned()).collect();
+    assert!(principals.contains(&format!("client secret {}", beta.id)), "{principals:?}");
+    // the owner does not mistake it for a workspace of their own
+    let known = home.cli(&["workspace", "list", "--json"]).ok().json();
+    assert_eq!((&known[0]["uid"], &known[0]["files"]), (&json!(RUNNER), &json!(2)), "{known}");
+    proves_itself(&home, 1);
+}
+
+#[test]
+fn a_service_with_a_role_needs_no_client_secret() {
+    if !can_become_others() {
+        return;
+    }
+    let role = |organization: &str| {
+        format!("[[access.roles]]\nwho = 'uid {RUNNER}'\norganization = '{organization}'\nrole = 'viewer'\n")
+    };
+    let (home, _daemon) = for_runner(&role("acme"));
+    as_user(RUNNER, || {
+        let run = |line: &[&str]| Run::of(&mut as_runner(&home, line));
+        let untrusted = run(&["add", "-p", "acme/site"]);
+        assert!(untrusted.code == 4 && untrusted.err.contains("is not trusted"), "{untrusted:?}");
+        run(&["workspace", "trust"]).ok();
+        run(&["add", "-p", "acme/site"]).ok();
+        run(&["sync"]).ok();
+        assert_eq!(fs::read_to_string(home.path().join("shop/site.conf")).unwrap(), "a=value-of-staging");
+        for line in [&["get", "acme/api-staging"][..], &["add", "-p", "beta/tools"], &["publish"], &["audit"]]
+        {
+            let refused = run(line);
+            assert!([2, 4].contains(&refused.code), "{line:?}: {refused:?}");
+            assert!(!refused.out.contains("value-of"), "{refused:?}");
+        }
+    });
+    let entries = entries(&home);
+    let given = entries.iter().find(|entry| entry["method"] == "package.get").expect("a value");
+    assert_eq!((&given["principal"], &given["uid"]), (&json!(format!("uid {RUNNER}")), &json!(RUNNER)));
+}
+
+/// `bursar` in `shop`, as a person would call it who has no terminal.
+fn as_runner(home: &Home, arguments: &[&str]) -> std::process::Command {
+    let bursar = &bursar_tests::binaries::binaries().bursar;
+    unattended::command(home, &home.path().join("shop"), bursar, arguments)
 }

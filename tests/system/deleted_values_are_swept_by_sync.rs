@@ -80,7 +80,7 @@ fn a_file_goes_with_the_next_sync_though_nothing_can_be_built() {
 
     // who looks is told, and nothing is changed by that
     assert_eq!(state(&shop, "api.conf"), "holds_deleted_value");
-    assert_eq!(state(&shop, "etc/cdn.conf"), "current");
+    assert_eq!(state(&shop, "plain"), "current");
     let run = shop.run(&["status"]);
     assert!(run.out.contains("  file api.conf: holds a deleted value\n"), "{run:?}");
     assert!(run.out.contains("the values of deleted secrets go with a sync"), "{run:?}");

@@ -235,7 +235,7 @@ impl Vault {
         let list = |method: &str| self.home.ok(method, json!({}));
         for secret in list("secret.list").as_array().unwrap() {
             if secret["status"] == "pending" {
-                self.home.ok("secret.wait", json!({ "secret": secret["secret"] }));
+                self.home.ok("secret.wait", json!({ "secret": secret["name"] }));
             }
         }
         let mut client_secrets = list("client_secret.list");

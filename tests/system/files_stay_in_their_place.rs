@@ -379,7 +379,7 @@ fn a_secret_that_was_deleted_stops_no_sync_of_others() {
     shop.write("edited", "value-of-old, and more");
     home.ok("element.set", json!({ "element": "acme/e", "staging": "acme/new" }));
     home.ok("secret.delete", json!({ "secret": "acme/old" }));
-    assert_eq!(states(&shop), ["edited edited", "written stale"]);
+    assert_eq!(states(&shop), ["edited holds_deleted_value", "written holds_deleted_value"]);
     shop.write("bursar.toml", SHOP);
     shop.run(&["workspace", "trust"]).ok();
     shop.run(&["sync", "--update"]).ok();

@@ -179,6 +179,7 @@ fn of_a_client_secret_as_much_is_kept_as_it_says() {
     // what was kept stays, and what comes goes by the new word
     let issued = issue(&home, "acme", "viewer", None);
     run(&issued);
+    assert_eq!(of_client(&home, &issued)["count"], 1, "and all of it is written");
     for (analytics, count) in [("disabled", 1), ("complete", 2), ("limited", 3)] {
         home.ok("client_secret.set_analytics", json!({ "id": issued.id, "analytics": analytics }));
         run(&issued);

@@ -3,16 +3,14 @@
 use bursar_proto::client_secret::{PublicId, Random, compose};
 use bursar_tests::client_secrets::{Issued, issue};
 use bursar_tests::secrets::token;
+use bursar_tests::users::{as_user, can_become_others};
 use bursar_tests::{Answer, Daemon, Home, configured, until};
-use rustix::process::{Gid, Uid, geteuid};
-use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 use serde_json::json;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::thread;
 
 /// The user who comes with wrong ones, where there are two.
-const GUESSER: u32 = 65534;
+const GUESSER: u32 = 64_041;
 
 /// A vault that lets [`GUESSER`] in, with an organization and a client secret for it.
 fn vault() -> (Home, Daemon, Issued) {
@@ -45,18 +43,6 @@ fn wait_of(answer: Answer) -> Option<u64> {
 /// Guesses until it is told to wait; answers for how long.
 fn guess_until_told_to_wait(home: &Home) -> u64 {
     until("guessing has to wait", || wait_of(authenticate(home, &guess())))
-}
-
-/// Runs `work` as another user; only root can.
-fn as_user<T: Send>(uid: u32, work: impl FnOnce() -> T + Send) -> T {
-    let become_and_work = move || {
-        let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(uid));
-        set_thread_groups(&[]).unwrap();
-        set_thread_res_gid(gid, gid, gid).unwrap();
-        set_thread_res_uid(uid, uid, uid).unwrap();
-        work()
-    };
-    thread::scope(|scope| scope.spawn(become_and_work).join().unwrap())
 }
 
 #[test]
@@ -129,8 +115,7 @@ fn the_vault_s_own_key_and_client_secrets_wait_apart() {
 
 #[test]
 fn other_users_do_not_wait() {
-    if !geteuid().is_root() {
-        eprintln!("needs root, to become another user");
+    if !can_become_others() {
         return;
     }
     let (home, _daemon, issued) = vault();

@@ -205,10 +205,7 @@ fn one_that_does_not_count_is_told_on_a_line() {
     for member in ["problem", "hint", "id"] {
         bare[member] = serde_json::Value::Null;
     }
-    assert_eq!(
-        line(bare).unwrap(),
-        "warning: client secret 2: client_secret_expired; it does not count"
-    );
+    assert_eq!(line(bare).unwrap(), "warning: client secret 2: client_secret_expired; it does not count");
     let good = serde_json::json!({
         "id": "k3j9x2m4pq", "organization": "acme", "environment": null, "role": "viewer",
         "expires_at": "2026-11-21T06:00:00Z", "error": null, "problem": null, "hint": null

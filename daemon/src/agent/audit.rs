@@ -98,7 +98,8 @@ impl Agent {
         let mut number = after.saturating_add(1).max(first);
         let mut entries = Vec::new();
         for _ in 0..BLOCKS_LOOKED_AT {
-            let Some((start, block)) = unlocked.audit_from(number)? else {
+            // what stands behind the end is for the proof to tell
+            let Some((start, block)) = unlocked.audit_from(number)?.filter(|(start, _)| *start < end) else {
                 return Ok(AuditPage { entries, next: None });
             };
             for (at, entry) in (start..).zip(&block).filter(|(at, _)| *at >= number) {

@@ -1,4 +1,4 @@
-//! client_secret.* and authenticate: what Bursar issues to automation, and what a connection may do with it.
+//! `client_secret.*` and authenticate: what Bursar issues to automation, and what a connection may do with it.
 
 use super::organization::{chosen, no_organization};
 use super::request::{Request, grant_of};
@@ -9,7 +9,7 @@ use crate::policy::{Lapse, Principal};
 use crate::server::session::{Party, Session};
 use crate::vault::catalog::{Catalog, ClientSecret, Hash};
 use crate::vault::store::Id;
-use crate::vault::{Change, VaultError, crypto};
+use crate::vault::{Change, VaultError, crypto, usage};
 use bursar_proto::call::{
     Authenticate, CI_FACT_MAX, CI_FACTS_MAX, CLIENT_SECRET_LIFE, CLIENT_SECRET_LIFE_MAX, ClientSecretCreate,
     ClientSecretList, ClientSecretRotate, ClientSecretSetAnalytics, DESCRIPTION_MAX,
@@ -135,22 +135,27 @@ impl Agent {
         let client_secret = client_secret::compose(&public, &random);
         let subject = present.map_or_else(|| public.to_string(), |present| format!("{present} {public}"));
         let asked = request.about(Some(subject.into()));
-        let made = self
+        let written = self
             .write(request, |catalog| {
                 if catalog.client_secret(&public).is_some() {
                     return Err(CallError::new(ErrorName::Internal, "two client secrets would have one id")
                         .hint("try again"));
                 }
-                let mut changes = make_room(catalog, now)?;
-                let (made, secret) = make(catalog, public, hash)?;
-                changes.extend(made);
+                let leaving = leaving(catalog, now)?;
+                let (mut changes, secret) = make(catalog, public, hash)?;
                 let shown = view(catalog, &secret, now);
                 catalog.insert_client_secret(id, secret);
                 changes.push(Change::ClientSecret(id));
+                // last, so that what is refused drops nothing, and the oldest itself can be followed by another
+                if let Some(leaving) = leaving {
+                    catalog.remove_client_secret(&leaving);
+                    changes.push(Change::ClientSecret(leaving));
+                    changes.extend(usage::forget(&leaving, now));
+                }
                 Ok((changes, shown))
             })
             .await;
-        let about = made.inspect_err(|_| {
+        let about = written.inspect_err(|_| {
             // an id that was never issued is none that anybody could look up
             request.about(asked);
         })?;
@@ -286,7 +291,10 @@ impl Agent {
                         session.secrets.push(secret.public.clone());
                     }
                     let grant = grant_of(catalog, secret, now);
-                    if matches!(grant.lapse, Some(Lapse::Expired(_))) && !secret.lapsed {
+                    if matches!(grant.lapse, Some(Lapse::Expired(_)))
+                        && !secret.lapsed
+                        && !lapsed.contains(&id)
+                    {
                         lapsed.push(id);
                     }
                     match grant.lapse {
@@ -394,10 +402,10 @@ fn refusal(told: &Authenticated) -> Option<CallError> {
     })
 }
 
-/// Drops the ended client secret that is oldest where there are too many.
-fn make_room(catalog: &mut Catalog, now: Timestamp) -> Result<Vec<Change>, CallError> {
+/// The ended client secret that is oldest, which makes room where there are too many.
+fn leaving(catalog: &Catalog, now: Timestamp) -> Result<Option<Id>, CallError> {
     if catalog.client_secrets.len() < ISSUED_MAX {
-        return Ok(Vec::new());
+        return Ok(None);
     }
     let ended =
         catalog.client_secrets.iter().filter(|(_, one)| one.status(now) != ClientSecretStatus::Active);
@@ -408,8 +416,7 @@ fn make_room(catalog: &mut Catalog, now: Timestamp) -> Result<Vec<Change>, CallE
         )
         .hint("revoke some: bursar client-secret revoke ID")
     })?;
-    catalog.remove_client_secret(&oldest);
-    Ok(vec![Change::ClientSecret(oldest)])
+    Ok(Some(oldest))
 }
 
 /// Revokes the client secrets that are for an environment alone, which goes. Answers what to write, and which they are.

@@ -39,7 +39,8 @@ impl Agent {
         let told = {
             let mut vault = self.vault();
             let Ok(unlocked) = vault.unlocked() else { return false };
-            let since = unlocked.endings_told();
+            // a clock that was ahead must not keep quiet what ends until then
+            let (kept, since) = (unlocked.endings_told(), unlocked.endings_told().min(now));
             let due: Vec<(Expiring, i64)> = endings(&unlocked.catalog, None, now)
                 .into_iter()
                 .filter_map(|one| Some((reached(one.expires_at, since, now)?, one)))
@@ -69,7 +70,7 @@ impl Agent {
                     hint: one.hint.clone(),
                 });
             }
-            if due.is_empty() { None } else { Some(unlocked.keep_endings_told(now)) }
+            if due.is_empty() && kept <= now { None } else { Some(unlocked.keep_endings_told(now)) }
         };
         match told {
             None => {}

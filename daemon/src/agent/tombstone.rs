@@ -3,6 +3,7 @@
 use super::workspace::applied;
 use super::{Agent, on_worker};
 use crate::vault::Change;
+use crate::vault::store::Id;
 use bursar_proto::error::CallError;
 use bursar_proto::reply;
 use bursar_proto::time::Timestamp;
@@ -43,48 +44,62 @@ impl Agent {
             tombstones.any(|one| one.stored && now.since(one.deleted_at) >= REWRITTEN_AFTER)
         };
         if due {
+            let stored = self.stored_tombstones();
             let agent = self.clone();
             let compacted = on_worker(move || agent.vault().compact(agent.clock.now())).await;
             match compacted {
                 Ok(Ok(())) => {
                     tracing::info!("the store was written anew without what was deleted");
-                    if let Err(error) = self.swept().await {
+                    if let Err(error) = self.swept(&stored).await {
                         tracing::warn!(%error, "it could not be kept that the store was written anew");
                     }
+                    // the old ones are gone
+                    self.snapshot().await;
                 }
                 Ok(Err(error)) => tracing::warn!(%error, "the store could not be written anew"),
                 Err(error) => tracing::warn!(%error, "the store could not be written anew"),
             }
         }
-        if let Err(error) = self.bury(now, false).await {
+        if let Err(error) = self.bury(now, &[]).await {
             tracing::warn!(%error, "deleted secrets could not be forgotten");
         }
     }
 
-    /// Notes that neither the store nor a snapshot holds what was deleted.
-    pub(super) async fn swept(self: &Arc<Self>) -> Result<(), CallError> {
-        self.bury(self.clock.now(), true).await
+    /// What was deleted and may lie in the store's log: to be asked for before the store is written anew, because what is
+    /// deleted while that goes on may lie in the new one's.
+    pub(super) fn stored_tombstones(&self) -> Vec<Id> {
+        let mut vault = self.vault();
+        let Ok(unlocked) = vault.unlocked() else { return Vec::new() };
+        unlocked.catalog.tombstones.iter().filter(|(_, one)| one.stored).map(|(id, _)| *id).collect()
     }
 
-    async fn bury(self: &Arc<Self>, now: Timestamp, swept: bool) -> Result<(), CallError> {
+    /// Notes that neither the store nor a snapshot holds these deleted secrets.
+    pub(super) async fn swept(self: &Arc<Self>, ids: &[Id]) -> Result<(), CallError> {
+        self.bury(self.clock.now(), ids).await
+    }
+
+    async fn bury(self: &Arc<Self>, now: Timestamp, swept: &[Id]) -> Result<(), CallError> {
         let written = {
             let mut vault = self.vault();
             let unlocked = vault.unlocked()?;
             let is_over = |deleted_at: Timestamp| now.since(deleted_at) >= REMEMBERED;
             let catalog = &unlocked.catalog;
-            let any = catalog.tombstones.iter().any(|(id, one)| {
-                is_over(one.deleted_at) || swept && one.stored || !one.stored && !catalog.holds_values_of(id)
-            });
-            if !any {
+            let any = catalog
+                .tombstones
+                .iter()
+                .any(|(id, one)| is_over(one.deleted_at) || !one.stored && !catalog.holds_values_of(id));
+            if !any && swept.is_empty() {
                 return Ok(());
             }
             unlocked.write(&[], |catalog| {
                 let mut changes: Vec<Change> = Vec::new();
-                for (id, one) in &mut catalog.tombstones {
-                    if swept && one.stored {
+                for id in swept {
+                    if let Some(one) = catalog.tombstones.get_mut(id) {
                         one.stored = false;
                         changes.push(Change::Tombstone(*id));
                     }
+                }
+                for one in catalog.tombstones.values() {
                     if is_over(one.deleted_at) {
                         tracing::warn!(secret = %one.secret, "a month after it was deleted nobody looks for its values any more");
                     }

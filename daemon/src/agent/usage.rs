@@ -3,9 +3,9 @@
 use super::client_secret::found;
 use super::organization::chosen;
 use super::{Agent, secret_id};
-use crate::vault::Unlocked;
 use crate::vault::store::Id;
 use crate::vault::usage::{MONTHS_KEPT, Month};
+use crate::vault::{Unlocked, VaultError};
 use bursar_proto::call::{USAGE_DAYS_MAX, UsageList};
 use bursar_proto::client_secret::PublicId;
 use bursar_proto::error::CallError;
@@ -63,6 +63,26 @@ impl Agent {
             }
         }
         Ok(answer)
+    }
+
+    /// Drops what is known of use that is longer ago than is kept.
+    pub(crate) async fn drop_stale_usage(self: &Arc<Self>, now: Timestamp) {
+        let written = {
+            let mut vault = self.vault();
+            let Ok(unlocked) = vault.unlocked() else { return };
+            match unlocked.stale_usage(now) {
+                Ok(stale) if stale.is_empty() => return,
+                Ok(stale) => unlocked.write(&[], |_| Ok::<_, VaultError>((stale, ()))),
+                Err(error) => Err(error),
+            }
+        };
+        match written {
+            Ok((committed, ())) => drop(self.durable(committed).await),
+            Err(error) => {
+                tracing::warn!(%error, "old usage could not be dropped");
+                self.unspoil();
+            }
+        }
     }
 
     /// Secrets by name, then client secrets, the newest first.

@@ -206,9 +206,9 @@ impl Agent {
             Ok::<_, HeaderError>((root, header))
         })
         .await??;
-        let agent = self.clone();
+        let (agent, stored) = (self.clone(), self.stored_tombstones());
         on_worker(move || agent.vault().rekey(root, &header, agent.clock.now())).await??;
-        self.swept().await?;
+        self.swept(&stored).await?;
         self.wake.notify_one();
         tracing::info!("the vault has new keys");
         self.vault_state()

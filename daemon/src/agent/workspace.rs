@@ -81,7 +81,7 @@ impl Agent {
             workspace.environment = Some(environment_id(catalog, &environment)?);
             let mut files = files;
             for file in &mut files {
-                file.secrets.extend(still_held(catalog, workspace, file));
+                file.secrets.extend(still_held(catalog, workspace, file, synced_at.is_some()));
             }
             workspace.synced_at = synced_at.or(workspace.synced_at);
             workspace.files = files;
@@ -189,10 +189,16 @@ fn noted(
     })
 }
 
-/// The deleted secrets whose values lie in a file that has not changed since: a name stands for them no more.
-fn still_held(catalog: &Catalog, known: &Workspace, file: &WorkspaceFile) -> Vec<Id> {
+/// The deleted secrets whose values lie in a file that has not changed since: a name stands for them no more. Before a file is
+/// written it is told with what it is and what it will be, and at the end of a sync with what it is alone: what was dropped
+/// then was written over.
+fn still_held(catalog: &Catalog, known: &Workspace, file: &WorkspaceFile, at_end: bool) -> Vec<Id> {
     let old = known.files.iter().find(|old| old.path == file.path);
-    let same = old.filter(|old| old.digests.iter().any(|digest| file.digests.contains(digest)));
+    let stays = |old: &&WorkspaceFile| {
+        let mut kept = old.digests.iter().map(|digest| file.digests.contains(digest));
+        if at_end { kept.all(|kept| kept) } else { kept.any(|kept| kept) }
+    };
+    let same = old.filter(|old| stays(old));
     let ids = same.into_iter().flat_map(|old| &old.secrets);
     ids.filter(|id| catalog.tombstones.contains_key(*id)).copied().collect()
 }

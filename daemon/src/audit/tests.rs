@@ -271,6 +271,15 @@ async fn what_the_disk_took_without_saying_so_is_told_twice_rather_than_lost() {
 }
 
 #[tokio::test]
+async fn a_full_queue_is_written_in_one_turn() {
+    let stage = Stage::set().await;
+    fill(&stage.agent.audit, WAITING_MAX);
+    assert_eq!(stage.agent.write_accesses().await, Written::All);
+    let proof = stage.ok("audit.verify", json!({})).await;
+    assert_eq!((&proof["sound"], &proof["next"]), (&json!(true), &json!(1 + WAITING_MAX)));
+}
+
+#[tokio::test]
 async fn what_waits_when_the_vault_is_locked_is_written_at_the_next_unlock() {
     let stage = Stage::set().await;
     stage.create("a").await;

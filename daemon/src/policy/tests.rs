@@ -338,8 +338,9 @@ fn what_is_about_no_place_takes_a_right_in_any() {
 #[test]
 fn a_stage_is_refused_alike_whatever_it_stands_for() {
     for grant in [viewer("globex"), viewer("acme/staging")] {
-        let refused =
-            |only| refusal(&[grant.clone()], Needs::Viewer, &[stage("acme", Stage::Production, only)]);
+        let refused = |only| {
+            refusal(std::slice::from_ref(&grant), Needs::Viewer, &[stage("acme", Stage::Production, only)])
+        };
         let [there, missing] = [refused(Some("acme/our-secret-name")), refused(None)];
         assert_eq!(
             (there.name, &there.message, &there.hint),

@@ -110,17 +110,24 @@ impl Unlocked {
         Ok(())
     }
 
-    /// Drops the oldest block; false where there is only one. What was dropped is no longer proved, and the chain goes on.
+    /// Drops the oldest block; false where no other has been applied. What was dropped is no longer proved, and the chain
+    /// goes on.
     fn drop_oldest(&mut self, batch: &mut Batch) -> Result<bool, VaultError> {
-        let oldest = self.store.at_or_after(&place(0))?;
-        let Some((oldest, _)) = oldest else { return Ok(false) };
-        let Some((second, sealed)) = self.store.after(&oldest)? else { return Ok(false) };
-        if number_of(&second) >= self.manifest.audit.next {
+        let head = &mut self.manifest.audit;
+        let oldest = place(head.first);
+        // blocks are applied in their order, so what is queued stands behind: there is nothing to wait for
+        let Some((second, sealed)) = self.store.applied_after(&oldest)? else { return Ok(false) };
+        if number_of(&second) >= head.next {
             return Ok(false);
+        }
+        if let Some((stale, _)) = self.store.applied_after(&place(0))?
+            && number_of(&stale) < head.first
+        {
+            // dropped before, and put back
+            batch.push((stale, None));
         }
         let before = open(&self.keys, &second, &sealed).map(|(block, _)| block.before);
         batch.push((oldest, None));
-        let head = &mut self.manifest.audit;
         head.first = number_of(&second);
         // a second block that cannot be read shows in a proof by itself
         head.before = before.unwrap_or_default();
@@ -203,29 +210,39 @@ pub(crate) struct Proof {
 impl Proof {
     fn look(&mut self, head: &AuditHeadV1, first: u64, block: Option<(AuditBlockV1, Vec<AuditEntryV1>)>) {
         if let Some(from) = self.unreadable.take() {
-            self.fault(AuditFault::Altered, from, first.saturating_sub(1));
-            self.expected = Some((first, None));
+            let next = first.min(head.next);
+            self.fault(AuditFault::Altered, from, next.saturating_sub(1));
+            self.expected = Some((next, None));
         }
         if first >= head.next {
-            let to = first + block.map_or(0, |(_, entries)| entries.len() as u64).saturating_sub(1);
-            return self.fault(AuditFault::Surplus, first, to);
+            let more = block.map_or(0, |(_, entries)| entries.len() as u64).saturating_sub(1);
+            return self.fault(AuditFault::Surplus, first, first.saturating_add(more));
         }
-        let (expected, chain) = self.expected.unwrap_or((head.first, Some(head.before)));
+        let (expected, chain) = self.expected(head);
+        if first > expected {
+            self.fault(AuditFault::Cut, expected, first - 1);
+        }
         let Some((block, entries)) = block else {
-            if first > expected {
-                self.fault(AuditFault::Cut, expected, first - 1);
-            }
             self.unreadable = Some(first);
             return;
         };
-        let to = (first + entries.len() as u64).saturating_sub(1);
-        let sound = head.chained(&block.before, first, &block.entries) == block.mac;
-        if first > expected {
-            self.fault(AuditFault::Cut, expected, first - 1);
-        } else if first < expected || !sound || chain.is_some_and(|chain| chain != block.before) {
-            self.fault(AuditFault::Broken, first, to);
+        let next = first.saturating_add(entries.len() as u64);
+        let follows =
+            first > expected || first == expected && chain.is_none_or(|chain| chain == block.before);
+        if !follows || head.chained(&block.before, first, &block.entries) != block.mac {
+            self.fault(AuditFault::Broken, first, next.saturating_sub(1));
         }
-        self.expected = Some((to + 1, Some(block.mac)));
+        // one that was put among others ends before they do
+        if next >= expected {
+            self.expected = Some((next, Some(block.mac)));
+        }
+    }
+
+    /// The number that the next block should begin with, and the chain before it, where that is known.
+    fn expected(&self, head: &AuditHeadV1) -> (u64, Option<[u8; 32]>) {
+        // what was dropped since is missed by nobody
+        let known = self.expected.filter(|(number, _)| *number >= head.first);
+        known.unwrap_or((head.first, Some(head.before)))
     }
 
     fn end(&mut self, head: &AuditHeadV1) {
@@ -234,7 +251,7 @@ impl Proof {
             self.fault(AuditFault::Altered, from, head.next.saturating_sub(1));
             return;
         }
-        let (expected, chain) = self.expected.unwrap_or((head.first, Some(head.before)));
+        let (expected, chain) = self.expected(head);
         if expected < head.next {
             self.fault(AuditFault::Cut, expected, head.next - 1);
         } else if chain.is_some_and(|chain| chain != head.mac) {

@@ -2,13 +2,21 @@
 
 use super::backup::{self, BackupError};
 use super::store::{Key, Kind, Sealed, Store, StoreError};
-use super::{Place, VaultError};
+use super::{Place, VaultError, tidy};
 use bursar_proto::time::Timestamp;
 use std::path::Path;
 
-pub(super) fn new_store(place: &Place) -> Result<Store, VaultError> {
+/// Writes a store beside the present one. Where that fails nothing is left of it: it may be what filled the disk.
+pub(super) fn write_beside<T>(
+    place: &Place,
+    write: impl FnOnce(&Store) -> Result<T, VaultError>,
+) -> Result<T, VaultError> {
     remove_directory(&place.new_store())?;
-    Ok(Store::open(&place.new_store())?)
+    let written = Store::open(&place.new_store()).map_err(VaultError::from).and_then(|fresh| write(&fresh));
+    if written.is_err() {
+        tidy(remove_directory(&place.new_store()));
+    }
+    written
 }
 
 /// Fills an empty store from a backup; durable when it returns. Answers how many records.
@@ -43,10 +51,8 @@ pub(super) fn rebuild(place: &Place, now: Timestamp) -> Result<Store, VaultError
     std::fs::rename(place.store(), &aside).map_err(StoreError::from)?;
     tracing::error!(moved_to = %aside.display(), "the store was damaged and has been moved aside");
     for snapshot in backup::snapshots(&place.snapshots()) {
-        let store = new_store(place)?;
-        match fill(&store, &snapshot) {
+        match write_beside(place, |store| fill(store, &snapshot)) {
             Ok(records) => {
-                drop(store);
                 std::fs::rename(place.new_store(), place.store()).map_err(StoreError::from)?;
                 tracing::error!(snapshot = %snapshot.display(), records, "the store was built anew from a snapshot; what came after it is lost");
                 return Ok(Store::open(&place.store())?);
@@ -61,7 +67,6 @@ pub(super) fn rebuild(place: &Place, now: Timestamp) -> Result<Store, VaultError
     tracing::error!(
         "there is no snapshot to build the store from; restore a backup with: bursar restore FILE"
     );
-    remove_directory(&place.new_store())?;
     let store = Store::open(&place.store())?;
     match std::fs::remove_file(place.marker()) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(StoreError::from(error).into()),

@@ -11,6 +11,7 @@ use super::store::{Batch, Committed, Id, Key, Kind, RECORD_MAX, Sealed, Store, S
 use crate::credentials::{Artifact, Credentials};
 use bursar_proto::sensitive::Sensitive;
 use bursar_proto::time::Timestamp;
+use std::collections::HashSet;
 use zeroize::Zeroizing;
 
 /// What a change writes: what the catalog now says of an id (nothing there means delete), or new content.
@@ -178,8 +179,13 @@ impl Unlocked {
                 | Change::Tombstone(_) => {}
             }
         }
+        let mut written = HashSet::new();
         for change in changes {
             let Some((key, plain)) = self.small_record(change)? else { continue };
+            // counted twice it would make the manifest tell of records that are not there
+            if !written.insert(key) {
+                continue;
+            }
             if let Some(old) = self.store.get(&key)? {
                 self.manifest.forget(&self.keys, &key, &old);
             }

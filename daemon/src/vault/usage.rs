@@ -9,7 +9,7 @@ use crate::audit::{Entry, OK};
 use bursar_proto::kind::Analytics;
 use bursar_proto::time::Timestamp;
 use chrono::{DateTime, Datelike as _, Utc};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use zeroize::Zeroizing;
 
 /// How many months are kept: a year back from any day lies in thirteen.
@@ -51,6 +51,15 @@ fn place(id: &Id, month: Month) -> Id {
         *end = u16::from_be_bytes(*end).wrapping_add(month.0).to_be_bytes();
     }
     place
+}
+
+/// All of an id but the two bytes to which a month is added.
+type IdStart = [u8; 14];
+
+/// An id, or a place, in two parts.
+fn apart(id: &Id) -> (IdStart, Month) {
+    let [start @ .., high, low] = *id;
+    (start, Month(u16::from_be_bytes([high, low])))
 }
 
 /// A use that is counted.
@@ -98,6 +107,7 @@ impl Unlocked {
             let hands_out = entry.outcome == OK && matches!(entry.method, "artifact.get" | "package.get");
             if let Some((Some(id), _)) = &entry.secret
                 && hands_out
+                && self.catalog.secrets.contains_key(id)
             {
                 // where nothing is counted, it is still kept when that was
                 let count = if secrets == Analytics::Disabled { 0 } else { entry.count };
@@ -141,8 +151,20 @@ impl Unlocked {
     }
 
     /// Deletes what is older than is kept, and what is known of the use of what is gone.
-    pub(crate) fn stale_usage(&self, _now: Timestamp) -> Result<Vec<Change>, VaultError> {
-        Ok(Vec::new())
+    pub(crate) fn stale_usage(&self, now: Timestamp) -> Result<Vec<Change>, VaultError> {
+        let oldest = Month::and_day(now).0.before(MONTHS_KEPT - 1);
+        let ids = self.catalog.secrets.keys().chain(self.catalog.client_secrets.keys());
+        let known: HashMap<IdStart, Month> = ids.map(apart).collect();
+        let mut stale = Vec::new();
+        self.store.scan(Kind::Usage, |key, _| {
+            let (start, Month(end)) = apart(&key.id());
+            let month = known.get(&start).map(|of| Month(end.wrapping_sub(of.0)));
+            // what lies ahead may be the fault of the present clock, and stays
+            if month.is_none_or(|month| month < oldest) {
+                stale.push(Change::Usage(key.id(), None));
+            }
+        })?;
+        Ok(stale)
     }
 
     /// What is known of one month of use; one that cannot be read counts as none.
@@ -165,13 +187,11 @@ pub(crate) fn forget(id: &Id, now: Timestamp) -> impl Iterator<Item = Change> + 
 }
 
 fn count(record: &mut UsageMonthV1, day: u8, used: &Use) {
-    let at = match record.days.iter().position(|one| one.day == day) {
-        Some(at) => at,
-        None => {
-            record.days.push(UsageDayV1 { day, by: Vec::new() });
-            record.days.len() - 1
-        }
-    };
+    let known = record.days.iter().position(|one| one.day == day);
+    let at = known.unwrap_or_else(|| {
+        record.days.push(UsageDayV1 { day, by: Vec::new() });
+        record.days.len() - 1
+    });
     let by = &mut record.days[at].by;
     let name =
         if by.len() < NAMES_MAX || by.iter().any(|(name, _)| *name == used.by) { &used.by } else { OTHERS };

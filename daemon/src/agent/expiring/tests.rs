@@ -179,11 +179,15 @@ async fn a_client_secret_that_ends_is_told_and_one_that_was_rotated_or_revoked_i
     let next = calendar.stage.ok("client_secret.rotate", params).await["id"].clone();
     let days = calendar.days([20, 33, 39, 40, 41, 43]).await;
     // the successor lives as long as the other would have from its beginning: to day 50
-    let expected =
-        [(20, "30 rotated"), (33, "7 kept"), (39, "1 kept"), (40, "0 kept"), (43, "7 rotated")];
+    let expected = [(20, "30 rotated"), (33, "7 kept"), (39, "1 kept"), (40, "0 kept"), (43, "7 rotated")];
     assert_eq!(days, told(&expected));
     let listed = calendar.stage.ok("expiring.list", json!({})).await;
-    let shown = [&listed[0]["expired"], &listed[0]["description"], &listed[1]["expired"], &listed[1]["client_secret"]];
+    let shown = [
+        &listed[0]["expired"],
+        &listed[0]["description"],
+        &listed[1]["expired"],
+        &listed[1]["client_secret"],
+    ];
     assert_eq!(shown, [&json!(true), &json!("kept"), &json!(false), &next]);
     assert_eq!(listed.as_array().unwrap().len(), 2);
 }
@@ -211,9 +215,10 @@ async fn a_token_is_on_the_calendar_only_while_its_refresh_fails() {
     let listed = calendar.stage.ok("expiring.list", json!({})).await;
     let shown = [&listed[0]["what"], &listed[0]["reason"], &listed[0]["hint"]];
     assert_eq!(shown, ["token", "the issuer said no", "ask it"]);
-    assert_eq!(calendar.days([14, 19, 20]).await, told(&[
-        (14, "7 personal/a"), (19, "1 personal/a"), (20, "0 personal/a")
-    ]));
+    assert_eq!(
+        calendar.days([14, 19, 20]).await,
+        told(&[(14, "7 personal/a"), (19, "1 personal/a"), (20, "0 personal/a")])
+    );
     fails(&calendar, None);
     assert_eq!(calendar.listed(json!({})).await, [""; 0]);
 }

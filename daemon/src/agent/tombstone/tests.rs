@@ -66,14 +66,14 @@ async fn a_deleted_secret_is_gone_from_the_disk_a_day_later() {
     let left = sealed(&stage, stage.create("gone").await);
     stage.agent.snapshot().await;
     delete(&stage, "gone").await;
-    let state = stage.dir.path().join("state");
+    let disk = stage.dir.path().join("state");
     assert_eq!(deleted(&stage).await, ["personal/gone stored []"]);
     sweep(&stage, DAY_LONG - 1).await;
     assert_eq!(deleted(&stage).await, ["personal/gone stored []"]);
-    assert!(left.iter().all(|bytes| lies_below(&state, bytes)));
+    assert!(left.iter().all(|bytes| lies_below(&disk, bytes)));
     sweep(&stage, 1).await;
     assert_eq!(deleted(&stage).await, [""; 0]);
-    assert!(!left.iter().any(|bytes| lies_below(&state, bytes)));
+    assert!(!left.iter().any(|bytes| lies_below(&disk, bytes)));
     assert!(stage.agent.vault().newest_snapshot().is_some(), "a new snapshot is kept");
     let stage = stage.restart(1).await;
     assert_eq!(deleted(&stage).await, [""; 0]);
@@ -159,8 +159,8 @@ async fn a_store_that_cannot_be_written_anew_keeps_serving_and_is_tried_again() 
     std::fs::remove_file(&snapshots).unwrap();
     sweep(&stage, 3_600).await;
     assert_eq!(deleted(&stage).await, [""; 0]);
-    let state = stage.dir.path().join("state");
-    assert!(!left.iter().any(|bytes| lies_below(&state, bytes)));
+    let disk = stage.dir.path().join("state");
+    assert!(!left.iter().any(|bytes| lies_below(&disk, bytes)));
 }
 
 #[tokio::test]
@@ -199,7 +199,7 @@ async fn a_daemon_that_never_runs_for_a_day_sweeps_all_the_same() {
             tokio::task::yield_now().await;
         }
     };
-    let in_time = tokio::time::timeout(std::time::Duration::from_secs(60), swept).await;
+    let in_time = tokio::time::timeout(std::time::Duration::from_mins(1), swept).await;
     stage.agent.shutdown.cancel();
     run.await.unwrap();
     assert!(in_time.is_ok(), "it is not swept at the start");

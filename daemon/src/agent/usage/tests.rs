@@ -48,7 +48,9 @@ async fn each_day_is_shown_with_its_count_and_the_days_that_were_asked_for_count
     assert_eq!((&answer[0]["days"], &answer[0]["count"]), (&days, &json!(4)));
     let all = ["personal/a 4 2026-02-02", "personal/b 0 never"];
     assert_eq!(shown(&stage, json!({})).await, all);
-    for (days, line) in [(1, "personal/a 1 2026-02-02"), (2, "personal/a 1 2026-02-02"), (33, "personal/a 5 2026-02-02")] {
+    for (days, line) in
+        [(1, "personal/a 1 2026-02-02"), (2, "personal/a 1 2026-02-02"), (33, "personal/a 5 2026-02-02")]
+    {
         assert_eq!(shown(&stage, json!({ "secret": "a", "days": days })).await, [line]);
     }
     for days in [0, 366] {

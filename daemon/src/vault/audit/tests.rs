@@ -196,10 +196,7 @@ fn what_is_altered_or_moved_does_not_open_there() {
         [(Altered, 3, 3), (Altered, 7, 7)]
     );
     // moved into a gap: what it left is missing, and where it lies now it does not open
-    assert_eq!(
-        recorded.faults_after(vec![without(7), (place(6), Some(b))]),
-        [(Altered, 6, 7)]
-    );
+    assert_eq!(recorded.faults_after(vec![without(7), (place(6), Some(b))]), [(Altered, 6, 7)]);
     let neighbours = [3, 4, 7].map(|number| (place(number), Some(recorded.altered(number)))).to_vec();
     assert_eq!(recorded.faults_after(neighbours), [(Altered, 3, 3), (Altered, 4, 6), (Altered, 7, 7)]);
 }
@@ -268,7 +265,8 @@ fn what_can_be_read_of_a_damaged_record_is_still_shown() {
     meddle(&mut recorded.vault, vec![altered, without(1)]);
     assert_eq!(readable(&mut recorded.vault), telling([3, 7, 8, 9]));
     let unlocked = recorded.vault.unlocked().unwrap();
-    let before = |number| unlocked.audit_before(number).unwrap().map(|(first, entries)| (first, entries.len()));
+    let before =
+        |number| unlocked.audit_before(number).unwrap().map(|(first, entries)| (first, entries.len()));
     assert_eq!([10, 8, 7, 4, 3].map(before), [Some((8, 2)), Some((7, 1)), Some((3, 1)), Some((3, 1)), None]);
 }
 
@@ -337,7 +335,8 @@ fn dropping_passes_over_blocks_that_cannot_be_read_or_are_gone() {
     for first_is_gone in [false, true] {
         for second_is_gone in [false, true] {
             let mut recorded = Recorded::new();
-            let damaged = |number, is_gone: bool| (place(number), (!is_gone).then(|| recorded.altered(number)));
+            let damaged =
+                |number, is_gone: bool| (place(number), (!is_gone).then(|| recorded.altered(number)));
             let batch = vec![damaged(1, first_is_gone), damaged(3, second_is_gone)];
             let vault = &mut recorded.vault;
             meddle(vault, batch);

@@ -87,7 +87,8 @@ fn a_store_of_the_version_before_opens_keeps_everything_and_goes_on_in_the_prese
         assert_eq!(forms(unlocked), [1, 1]);
         assert_eq!((unlocked.manifest.generation, unlocked.audit_bounds()), (generation, (1, 1)));
         assert_ne!(unlocked.manifest.audit.key, [0; 32]);
-        let known = &unlocked.catalog.workspaces[&unlocked.catalog.workspace_id(None, "/home/ann/site").unwrap()];
+        let known =
+            &unlocked.catalog.workspaces[&unlocked.catalog.workspace_id(None, "/home/ann/site").unwrap()];
         assert_eq!((known.trusted, known.synced_at), (Some([9; 32]), Some(at(4))));
         assert_eq!(known.files_record(), workspace(secret).files_record());
         let mut members = Vec::new();

@@ -169,10 +169,8 @@ fn version_1_of_the_record_of_accesses_and_of_usage_is_written_as_it_always_was(
     is_written_as(entries, &pieces.concat());
     let block = AuditBlockV1 { before: [1; 32], entries: vec![8, 9], mac: [2; 32] };
     is_written_as(block, &[("01", 1), ("01", 32), ("02", 1), zeros, ("0809", 1), ("02", 32)]);
-    let month = UsageMonthV1 {
-        last_used_at: 64,
-        days: vec![UsageDayV1 { day: 21, by: vec![("sync".into(), 65)] }],
-    };
+    let month =
+        UsageMonthV1 { last_used_at: 64, days: vec![UsageDayV1 { day: 21, by: vec![("sync".into(), 65)] }] };
     let days = [("01", 1), zeros, ("15", 1), ("01", 1), zeros];
     let by = [("04", 1), zeros, ("73796e63", 1), ("41", 1), zeros];
     is_written_as(month, &[&[("01", 1), ("40", 1), zeros][..], &days, &by].concat());
@@ -190,7 +188,10 @@ fn version_2_of_the_manifest_and_of_workspaces_is_written_as_it_always_was_and_v
     let told = [("46", 1), zeros];
     is_written_as(manifest, &[&[("02", 1)][..], &digests, &head, &told].concat());
     let read = decode_since::<ManifestV1, ManifestV2>(&encode(&old).unwrap()).unwrap();
-    assert_eq!(read, ManifestV2 { generation: 64, records: 65, sum: 66, header: 67, ..ManifestV2::default() });
+    assert_eq!(
+        read,
+        ManifestV2 { generation: 64, records: 65, sum: 66, header: 67, ..ManifestV2::default() }
+    );
     assert_eq!(decode_since::<ManifestV1, ManifestV2>(&encode(&manifest).unwrap()), Ok(manifest));
 
     let workspace = |uid| WorkspaceV2 {

@@ -34,7 +34,10 @@ fn delete(vault: &mut Vault, id: Id) {
         let secret = catalog.remove_secret(&id).unwrap().full_name();
         catalog.tombstones.insert(id, Tombstone { secret, deleted_at: at(4), stored: true });
         let content = [Change::Credentials(id, None), Change::Artifact(id, None)];
-        Ok::<_, VaultError>((content.into_iter().chain([Change::Secret(id), Change::Tombstone(id)]).collect(), ()))
+        Ok::<_, VaultError>((
+            content.into_iter().chain([Change::Secret(id), Change::Tombstone(id)]).collect(),
+            (),
+        ))
     });
     written.unwrap().0.durable_blocking().unwrap();
 }

@@ -67,7 +67,8 @@ fn stored(vault: &mut Vault) -> usize {
 
 /// A client secret of its own.
 fn issued(vault: &mut Vault, analytics: Analytics) -> (Id, PublicId) {
-    let (id, number): (Id, [u8; 8]) = (super::super::crypto::generate().unwrap(), super::super::crypto::generate().unwrap());
+    let (id, number): (Id, [u8; 8]) =
+        (super::super::crypto::generate().unwrap(), super::super::crypto::generate().unwrap());
     let public = PublicId::from_random(number);
     let secret = ClientSecret {
         public: public.clone(),
@@ -139,10 +140,19 @@ fn what_was_refused_or_hands_nothing_out_is_not_counted() {
     let refused = Entry { outcome: "expired", ..entry.clone() };
     let shown = Entry { method: "secret.show", ..entry.clone() };
     let unknown = Entry { secret: entry.secret.clone().map(|(_, name)| (None, name)), ..entry };
-    let denied = Entry { outcome: "wrong_role", ..used(&public, "sync", "2026-11-21T08:00:00Z") };
     let followed = Entry { used_for: None, ..used(&public, "sync", "2026-11-21T08:00:00Z") };
-    write(&mut vault, &[refused, shown, unknown, denied, followed]);
+    write(&mut vault, &[refused, shown, unknown, followed]);
     assert_eq!(stored(&mut vault), 0);
+}
+
+#[test]
+fn what_a_client_secret_allowed_is_a_use_of_it_whatever_became_of_that() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut vault = made(dir.path());
+    let (id, public) = issued(&mut vault, Analytics::Limited);
+    let failed = Entry { outcome: "not_found", ..used(&public, "sync", "2026-11-21T08:00:00Z") };
+    write(&mut vault, &[failed]);
+    assert_eq!(month(&mut vault, &id, "2026-11-01T00:00:00Z").as_deref(), Some("21: sync=1"));
 }
 
 #[test]
@@ -161,14 +171,16 @@ fn a_client_secret_is_counted_by_command_once_for_each_connection() {
 }
 
 #[test]
-fn what_is_not_to_be_counted_is_not_but_a_client_secret_still_knows_when_it_was_used_last() {
+fn what_is_not_to_be_counted_is_not_but_it_is_kept_when_that_was() {
     let dir = tempfile::tempdir().unwrap();
     let mut vault = made(dir.path());
     let secret = put(&mut vault, "a", "one");
     let (id, public) = issued(&mut vault, Analytics::Disabled);
     let uses = [got(secret, "2026-11-21T08:00:00Z", 1), used(&public, "sync", "2026-11-21T08:00:00Z")];
     write_as(&mut vault, &uses, Analytics::Disabled);
-    assert_eq!(stored(&mut vault), 0);
+    assert_eq!(month(&mut vault, &secret, "2026-11-01T00:00:00Z").as_deref(), Some(""));
+    assert_eq!(last_used(&mut vault, &secret, "2026-11-01T00:00:00Z"), on("2026-11-21T08:00:00Z").seconds());
+    assert_eq!(month(&mut vault, &id, "2026-11-01T00:00:00Z"), None);
     drop(vault);
     let mut vault = open(dir.path());
     unlock(&mut vault).unwrap();
@@ -177,7 +189,9 @@ fn what_is_not_to_be_counted_is_not_but_a_client_secret_still_knows_when_it_was_
     assert_eq!(vault.unlocked().unwrap().audit_bounds(), (1, 3));
     // the two are set apart from each other
     write_as(&mut vault, &uses, Analytics::Complete);
-    assert_eq!((stored(&mut vault), month(&mut vault, &id, "2026-11-01T00:00:00Z")), (1, None));
+    let counted = month(&mut vault, &secret, "2026-11-01T00:00:00Z");
+    assert_eq!(counted.as_deref(), Some("21: artifact.get=1"));
+    assert_eq!(month(&mut vault, &id, "2026-11-01T00:00:00Z"), None);
 }
 
 #[test]
@@ -185,7 +199,8 @@ fn a_clock_that_goes_back_counts_on_the_day_that_it_shows() {
     let dir = tempfile::tempdir().unwrap();
     let mut vault = made(dir.path());
     let id = put(&mut vault, "a", "one");
-    for at in ["2026-11-20T10:00:00Z", "2026-11-03T10:00:00Z", "2026-10-31T10:00:00Z", "2026-11-20T09:00:00Z"] {
+    for at in ["2026-11-20T10:00:00Z", "2026-11-03T10:00:00Z", "2026-10-31T10:00:00Z", "2026-11-20T09:00:00Z"]
+    {
         write(&mut vault, &[got(id, at, 1)]);
     }
     let november = month(&mut vault, &id, "2026-11-01T00:00:00Z");
@@ -215,9 +230,14 @@ fn months_that_are_too_old_go_also_where_nothing_was_used_since() {
     let (issued, public) = issued(&mut vault, Analytics::Limited);
     let name = "personal/b".parse().unwrap();
     let of_other = Entry { secret: Some((Some(other), name)), ..got(other, "2026-01-15T00:00:00Z", 1) };
-    write(&mut vault, &[got(id, "2026-01-15T00:00:00Z", 1), of_other, used(&public, "sync", "2026-02-01T00:00:00Z")]);
-    // a clock that was years ahead for a while, and something that is no more
-    write(&mut vault, &[got(id, "2029-03-01T00:00:00Z", 1), got([9; 16], "2027-03-01T00:00:00Z", 1)]);
+    write(
+        &mut vault,
+        &[got(id, "2026-01-15T00:00:00Z", 1), of_other, used(&public, "sync", "2026-02-01T00:00:00Z")],
+    );
+    // a clock that was years ahead for a while, and what is left of something that is no more
+    write(&mut vault, &[got(id, "2029-03-01T00:00:00Z", 1)]);
+    let left = vec![(Key::new(Kind::Usage, [9; 16]), Some(Sealed::from(vec![1])))];
+    vault.unlocked().unwrap().store.commit(left).durable_blocking().unwrap();
     write(&mut vault, &[got(id, "2027-03-01T00:00:00Z", 1)]);
     assert_eq!(stored(&mut vault), 6);
     let now = on("2027-03-02T00:00:00Z");
