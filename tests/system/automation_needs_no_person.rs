@@ -177,7 +177,7 @@ fn a_job_does_what_its_client_secrets_say_and_the_record_proves_it() {
                 && (about.is_empty() || entry["subject"] == about || entry["secret"] == about)
         };
         let said = format!("{principal} {method} {about} {outcome}");
-        assert!(of_job.iter().any(|entry| is_it(&entry)), "{said} is missing in {of_job:#?}");
+        assert!(of_job.iter().any(is_it), "{said} is missing in {of_job:#?}");
     }
     // what is malformed is told by the command line, and reaches nobody
     let runs = of_job.iter().filter(|entry| entry["method"] == "authenticate").count();

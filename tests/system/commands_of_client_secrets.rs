@@ -285,9 +285,10 @@ fn what_ends_is_an_exit_code() {
     let run = home.cli(&["expiring"]);
     assert_eq!(run.code, 1, "{run:?}");
     assert!(run.out.contains(&format!("client secret  {} (of a test)  ", soon.id)), "{}", run.out);
-    assert!(
-        run.out.contains(&format!("\nhint: issue a successor: bursar client-secret rotate {}\n", soon.id))
-    );
+    assert!(run.out.contains(&format!(
+        "\nhint: issue a successor: bursar client-secret rotate {}, or end it: ",
+        soon.id
+    )));
     assert!(!run.out.contains(&late.id) && !run.out.contains("api-staging") && run.err.is_empty(), "{run:?}");
     let run = home.cli(&["expiring", "--within", "60d", "--json"]);
     assert_eq!(run.code, 1, "{run:?}");
@@ -429,6 +430,10 @@ fn the_record_is_read_by_its_end_by_time_and_by_whom() {
         &["--last", "2", "verify"],
     ] {
         assert_eq!(home.cli(&[&["audit"], wrong].concat()).code, 2, "{wrong:?}");
+    }
+    for none in [&["--secret", "nowhere"][..], &["--since", "2090-01-01"]] {
+        let run = home.cli(&[&["audit"], none].concat()).ok();
+        assert_eq!((&*run.out, &*run.err), ("", "there is no such entry in the record\n"), "{none:?}");
     }
     let proof = home.cli(&["audit", "verify", "--json"]).ok().json();
     assert_eq!(members(&proof), ["entries", "faults", "first", "next", "sound"]);

@@ -68,11 +68,11 @@ type Step = (&'static str, Value, Option<&'static str>);
 
 /// Calls of all methods that need nothing but a vault, in an order in which each succeeds.
 fn steps(token_url: &str) -> Vec<Step> {
-    let t = || json!({ "secret": "acme/t" });
-    let g = || json!({ "secret": "acme/g" });
-    let w = || json!({ "workspace": "/w" });
-    let e = || json!({ "element": "acme/e" });
-    let p = || json!({ "package": "acme/p", "version": "1.0.0" });
+    let of_t = || json!({ "secret": "acme/t" });
+    let of_g = || json!({ "secret": "acme/g" });
+    let workspace = || json!({ "workspace": "/w" });
+    let element = || json!({ "element": "acme/e" });
+    let version = || json!({ "package": "acme/p", "version": "1.0.0" });
     let with = |mut params: Value, further: Value| {
         params.as_object_mut().unwrap().extend(further.as_object().unwrap().clone());
         params
@@ -91,28 +91,28 @@ fn steps(token_url: &str) -> Vec<Step> {
         ("secret.create", with(token("acme/t", CANARY), staging()), Some("acme/t")),
         ("secret.create", with(token("acme/u", CANARY), json!({ "unbound": true })), Some("acme/u")),
         ("secret.create", grant("acme/g", token_url), Some("acme/g")),
-        ("secret.wait", g(), Some("acme/g")),
+        ("secret.wait", of_g(), Some("acme/g")),
         ("secret.list", json!({ "organization": "acme" }), Some("acme")),
-        ("secret.show", t(), Some("acme/t")),
+        ("secret.show", of_t(), Some("acme/t")),
         (
             "secret.edit",
-            with(t(), json!({ "credentials": { "token": format!("{CANARY}-2") } })),
+            with(of_t(), json!({ "credentials": { "token": format!("{CANARY}-2") } })),
             Some("acme/t"),
         ),
         ("secret.bind", json!({ "secret": "acme/u", "environment": "acme/staging" }), Some("acme/u")),
-        ("secret.test", g(), Some("acme/g")),
-        ("secret.retry", g(), Some("acme/g")),
-        ("secret.wait", g(), Some("acme/g")),
-        ("secret.where", t(), Some("acme/t")),
-        ("secret.deactivate", t(), Some("acme/t")),
-        ("secret.reactivate", t(), Some("acme/t")),
-        ("artifact.get", t(), Some("acme/t")),
-        ("artifact.get", g(), Some("acme/g")),
-        ("artifact.watch", t(), Some("acme/t")),
-        ("element.set", with(e(), json!({ "staging": "acme/t" })), Some("acme/e")),
+        ("secret.test", of_g(), Some("acme/g")),
+        ("secret.retry", of_g(), Some("acme/g")),
+        ("secret.wait", of_g(), Some("acme/g")),
+        ("secret.where", of_t(), Some("acme/t")),
+        ("secret.deactivate", of_t(), Some("acme/t")),
+        ("secret.reactivate", of_t(), Some("acme/t")),
+        ("artifact.get", of_t(), Some("acme/t")),
+        ("artifact.get", of_g(), Some("acme/g")),
+        ("artifact.watch", of_t(), Some("acme/t")),
+        ("element.set", with(element(), json!({ "staging": "acme/t" })), Some("acme/e")),
         ("element.list", json!({ "organization": "acme" }), Some("acme")),
-        ("element.show", e(), Some("acme/e")),
-        ("element.resolve", with(e(), staging()), Some("acme/e")),
+        ("element.show", element(), Some("acme/e")),
+        ("element.resolve", with(element(), staging()), Some("acme/e")),
         (
             "library.resolve",
             json!({ "organization": "acme", "elements": { "E": "e" }, "stage": "staging" }),
@@ -120,30 +120,34 @@ fn steps(token_url: &str) -> Vec<Step> {
         ),
         (
             "package.publish",
-            with(p(), json!({ "elements": { "E": "e" }, "files": [] })),
+            with(version(), json!({ "elements": { "E": "e" }, "files": [] })),
             Some("acme/p@1.0.0"),
         ),
         ("package.list", json!({ "organization": "acme" }), Some("acme")),
         ("package.show", json!({ "package": "acme/p" }), Some("acme/p")),
-        ("package.fetch", p(), Some("acme/p@1.0.0")),
-        ("package.resolve", with(p(), staging()), Some("acme/p@1.0.0")),
+        ("package.fetch", version(), Some("acme/p@1.0.0")),
+        ("package.resolve", with(version(), staging()), Some("acme/p@1.0.0")),
         (
             "package.get",
-            with(p(), json!({ "environment": "acme/staging", "element": "E" })),
+            with(version(), json!({ "environment": "acme/staging", "element": "E" })),
             Some("E of acme/p@1.0.0 in acme/staging"),
         ),
-        ("workspace.trust", with(w(), json!({ "digest": "0".repeat(64) })), Some("/w")),
-        ("workspace.record", with(w(), json!({ "environment": "acme/staging", "files": [] })), Some("/w")),
-        ("workspace.show", w(), Some("/w")),
+        ("workspace.trust", with(workspace(), json!({ "digest": "0".repeat(64) })), Some("/w")),
+        (
+            "workspace.record",
+            with(workspace(), json!({ "environment": "acme/staging", "files": [] })),
+            Some("/w"),
+        ),
+        ("workspace.show", workspace(), Some("/w")),
         ("workspace.list", json!({}), None),
-        ("workspace.forget", w(), Some("/w")),
-        ("element.delete", e(), Some("acme/e")),
+        ("workspace.forget", workspace(), Some("/w")),
+        ("element.delete", element(), Some("acme/e")),
         ("secret.delete", json!({ "secret": "acme/u" }), Some("acme/u")),
         ("secret.deleted", json!({}), None),
-        ("audit.list", t(), Some("acme/t")),
-        ("audit.watch", t(), Some("acme/t")),
+        ("audit.list", of_t(), Some("acme/t")),
+        ("audit.watch", of_t(), Some("acme/t")),
         ("audit.verify", json!({}), None),
-        ("usage.list", t(), Some("acme/t")),
+        ("usage.list", of_t(), Some("acme/t")),
         ("expiring.list", json!({ "organization": "acme" }), Some("acme")),
         ("vault.lock", json!({}), None),
         ("vault.unlock", json!({}), None),
@@ -322,13 +326,13 @@ fn what_comes_again_within_a_second_is_counted() {
     home.create(token("t", CANARY));
     home.create(token("u", CANARY));
     let mut socket = home.connect();
-    let burst: String = (0..60)
-        .map(|id| {
-            let secret = if id % 3 == 0 { "u" } else { "t" };
-            let params = json!({ "secret": secret });
-            format!("{}\n", json!({ "jsonrpc": "2.0", "id": id, "method": "artifact.get", "params": params }))
-        })
-        .collect();
+    let mut burst = String::new();
+    for id in 0..60 {
+        let params = json!({ "secret": if id % 3 == 0 { "u" } else { "t" } });
+        burst +=
+            &json!({ "jsonrpc": "2.0", "id": id, "method": "artifact.get", "params": params }).to_string();
+        burst.push('\n');
+    }
     socket.send(&burst).unwrap();
     for _ in 0..60 {
         assert!(socket.json()["error"].is_null());

@@ -199,7 +199,7 @@ fn the_hook_is_told_what_ends_in_seven_days_and_what_has_ended() {
     dated(&home, "acme/week", &week);
     dated(&home, "acme/over", &over);
     dated(&home, "acme/month", &in_seconds(60 * DAY));
-    let issued =
+    let temporary =
         issue_with(&home, "acme", "viewer", json!({ "expires_in": 2, "description": "site, in the CI" }));
     until("they have ended", || (expiring(&home, json!({ "within": 0 })).len() == 2).then_some(()));
     until_past(&json!(over));
@@ -211,10 +211,10 @@ fn the_hook_is_told_what_ends_in_seven_days_and_what_has_ended() {
     assert_eq!(document["environment"], "acme/development", "{document}");
     let document = until_told(&home, "expiring", "acme/over");
     assert_eq!((&document["days"], &document["expires_at"]), (&json!(0), &json!(over)), "{document}");
-    let document = until_told(&home, "expiring", &issued.id);
+    let document = until_told(&home, "expiring", &temporary.id);
     assert_eq!((&document["days"], &document["secret"]), (&json!(0), &Value::Null), "{document}");
     assert_eq!(document["description"], "site, in the CI");
-    assert!(document["hint"].as_str().unwrap().contains(&format!("rotate {}", issued.id)), "{document}");
+    assert!(document["hint"].as_str().unwrap().contains(&format!("rotate {}", temporary.id)), "{document}");
 
     // each is told once; what is told later comes behind it
     assert!(daemon.stop().success());

@@ -74,17 +74,22 @@ pub(super) fn print_since(
     since: Option<Timestamp>,
 ) -> Result<(), Stop> {
     let mut all = Vec::new();
+    let mut is_empty = true;
     forwards(client, wanted, since, 0, |entries| {
+        is_empty &= entries.is_empty();
         if session.printer.json() {
             all.extend(entries);
             return Ok(());
         }
         write_out(text::lines(&entries).as_bytes())
     })?;
-    if session.printer.json() { print(session, &all) } else { Ok(()) }
+    if session.printer.json() || is_empty { print(session, &all) } else { Ok(()) }
 }
 
 fn print(session: &Session, entries: &Vec<AuditEntry>) -> Result<(), Stop> {
+    if entries.is_empty() {
+        session.printer.note("there is no such entry in the record");
+    }
     session.printer.reply(entries, |_| text::lines(entries))
 }
 

@@ -160,7 +160,11 @@ fn issued(one: &ClientSecret, now: Timestamp) -> Option<Expiring> {
         expires_at: one.expires_at,
         expired: one.expires_at <= now,
         reason: None,
-        hint: Some(format!("issue a successor: bursar client-secret rotate {}", one.public)),
+        // what is over and needed no more would be listed for ever
+        hint: Some(format!(
+            "issue a successor: bursar client-secret rotate {id}, or end it: bursar client-secret revoke {id}",
+            id = one.public
+        )),
     })
 }
 

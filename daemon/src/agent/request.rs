@@ -4,9 +4,7 @@
 
 use super::{Agent, Answer};
 use crate::audit::{Entry, NotRecorded};
-use crate::policy::{
-    Asks, Authorized, Grant, GrantedBy, Lapse, Needs, Place, Policy, Principal, Subject,
-};
+use crate::policy::{Asks, Authorized, Grant, GrantedBy, Lapse, Needs, Place, Policy, Principal, Subject};
 use crate::server::session::{Party, Session};
 use crate::vault::catalog::Catalog;
 use crate::vault::store::Id;

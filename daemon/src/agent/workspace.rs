@@ -25,10 +25,10 @@ impl Agent {
         let known = catalog.workspace_id(request.user(), path).and_then(|id| catalog.workspaces.get(&id));
         let mut shown =
             known.map_or_else(|| view(catalog, &new(None, path)), |workspace| view(catalog, workspace));
-        // files of other organizations are there, and nothing is told of them but their places
-        for file in &mut shown.files {
-            file.secrets.retain(|secret| request.sees(&secret.organization));
-        }
+        // of other organizations nothing is told, and `workspace_record` leaves it as it is
+        shown.files.retain(|file| request.sees(&file.package.organization));
+        shown.environment = shown.environment.filter(|name| request.sees(&name.organization));
+        shown.deleted.retain(|path| shown.files.iter().any(|file| file.path == *path));
         Ok(shown)
     }
 
@@ -83,6 +83,12 @@ impl Agent {
             for file in &mut files {
                 file.secrets.extend(still_held(catalog, workspace, file, synced_at.is_some()));
             }
+            // what the caller is not told of, it does not make the agent forget
+            let unseen = workspace.files.iter().filter(|old| !request.sees(&old.package.organization));
+            let unseen = unseen.filter(|old| files.iter().all(|file| file.path != old.path));
+            let unseen: Vec<_> = unseen.cloned().collect();
+            files.extend(unseen);
+            files.sort_by(|a, b| a.path.cmp(&b.path));
             workspace.synced_at = synced_at.or(workspace.synced_at);
             workspace.files = files;
             // trust is a person's: an edit of our own only carries on what was said before
