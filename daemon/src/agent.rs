@@ -189,7 +189,7 @@ impl Agent {
             Call::PackageList(call) => answer(self.package_list(&call, request)),
             Call::PackageShow(call) => answer(self.package_show(call)),
             Call::PackageFetch(call) => answer(self.package_fetch(call)),
-            Call::PackageResolve(call) => answer(self.package_resolve(call).await),
+            Call::PackageResolve(call) => answer(self.package_resolve(call, request).await),
             Call::PackageGet(call) => self.package_get(call, request).await,
             Call::WorkspaceShow(call) => answer(self.workspace_show(&call.workspace, request)),
             Call::WorkspaceList(_) => answer(self.workspace_list()),

@@ -8,14 +8,15 @@ use crate::agent::Agent;
 use crate::policy::{GrantedBy, Principal};
 use crate::server::session::Party;
 use crate::vault::record::AuditEntryV1;
-use crate::vault::store::{Id, IdMap};
+use crate::vault::store::{Committed, Id, IdMap};
+use crate::vault::{Unlocked, VaultError};
 use bursar_proto::client_secret::PublicId;
 use bursar_proto::error::{CallError, ErrorName};
 use bursar_proto::name::Qualified;
 use bursar_proto::reply::AuditEntry;
 use bursar_proto::time::Timestamp;
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -32,6 +33,10 @@ const GATHER: Duration = Duration::from_millis(300);
 
 /// The pause after a commit that failed.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// How many entries a user who is no owner adds in a second, values that are handed out apart: what comes beyond is counted by
+/// method and outcome alone, so that nobody who is let in can fill the queue or make the oldest entries go.
+const OTHERS_A_SECOND: usize = 64;
 
 /// How far back an entry is looked for that is the same: calls come in runs.
 const SAME_WITHIN: usize = 8;
@@ -154,6 +159,12 @@ impl Entry {
         }
     }
 
+    /// Whether it is kept as it is however many there are: an owner's, the agent's own, and values that are handed out.
+    fn is_kept_whole(&self) -> bool {
+        let gives_a_value = self.method == "package.get" && self.outcome == OK;
+        gives_a_value || matches!(&*self.principal, "owner" | "agent")
+    }
+
     /// Whether `next` is the same but for its count. A use that is counted stays an entry of its own.
     fn same_as(&self, next: &Self) -> bool {
         let Self { at, principal, uid, pid, executable, method, subject, secret, .. } = self;
@@ -199,6 +210,8 @@ pub(crate) struct Audit {
     half_full: Notify,
     /// Whether the last commit failed.
     failed: AtomicBool,
+    /// Whether the vault is locked.
+    closed: AtomicBool,
     /// One commit at a time, so that entries keep their order.
     turn: tokio::sync::Mutex<()>,
     watched: broadcast::Sender<Arc<AuditEntry>>,
@@ -209,6 +222,12 @@ struct Queue {
     waiting: Vec<Entry>,
     /// How many are being written, and wait again if that fails.
     under_way: usize,
+    /// How many entries each user who is no owner added in a second.
+    others: HashMap<u32, (Timestamp, usize)>,
+    /// Where a user's calls wait that are counted together, by method and outcome, in that second.
+    together: HashMap<(u32, &'static str, &'static str), (Timestamp, usize)>,
+    /// Refusals that found no place since the last turn.
+    lost: u64,
     /// Where a party's `artifact.get` of a secret waits, in the second `quick_at`.
     quick: IdMap<Vec<(u64, usize)>>,
     quick_at: Option<Timestamp>,
@@ -221,6 +240,7 @@ impl Default for Audit {
             bell: Notify::new(),
             half_full: Notify::new(),
             failed: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
             turn: tokio::sync::Mutex::default(),
             watched: broadcast::Sender::new(WATCHED_KEPT),
         }
@@ -232,23 +252,35 @@ impl Audit {
     pub(crate) fn note(&self, entry: Entry, gives: bool) -> Result<(), NotRecorded> {
         self.recording(gives)?;
         let mut queue = self.lock();
+        let entry = queue.bounded(entry);
+        if let Some(at) = queue.counted_with(&entry) {
+            queue.waiting[at].count += entry.count;
+            return Ok(());
+        }
         if let Some(at) = queue.recent(&entry) {
             queue.waiting[at].count += entry.count;
             return Ok(());
         }
         if !queue.has_room() {
             if !gives {
-                tracing::warn!(
-                    method = entry.method,
-                    outcome = entry.outcome,
-                    "a refusal could not be recorded"
-                );
+                queue.lost += 1;
                 return Ok(());
             }
             return Err(NotRecorded);
         }
         self.add(&mut queue, entry);
         Ok(())
+    }
+
+    /// The vault is locked: what is handed out from now on could not be recorded before its keys are back.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+    }
+
+    /// The vault is open, or was: what waits can be written.
+    pub(crate) fn open(&self) {
+        self.closed.store(false, Ordering::Release);
+        self.bell.notify_one();
     }
 
     /// Takes the entry of a party's `artifact.get` of a secret; `entry` makes it where this second has none yet.
@@ -300,17 +332,13 @@ impl Audit {
 
     /// What is handed out takes a disk that records it.
     fn recording(&self, gives: bool) -> Result<(), NotRecorded> {
-        if gives && self.failed.load(Ordering::Acquire) { Err(NotRecorded) } else { Ok(()) }
+        let kept = !self.failed.load(Ordering::Acquire) && !self.closed.load(Ordering::Acquire);
+        if kept || !gives { Ok(()) } else { Err(NotRecorded) }
     }
 
     /// Whether accesses are being recorded.
     pub(crate) fn records(&self) -> bool {
         !self.failed.load(Ordering::Acquire)
-    }
-
-    /// Wakes the writer: the vault was unlocked.
-    pub(crate) fn wake(&self) {
-        self.bell.notify_one();
     }
 
     /// What watchers receive from.
@@ -328,22 +356,33 @@ impl Audit {
         }
     }
 
-    fn take(&self) -> Vec<Entry> {
+    /// Everything that waits, which is under way from now on.
+    pub(crate) fn take(&self) -> Vec<Entry> {
         let mut queue = self.lock();
         queue.quick.clear();
-        queue.under_way = queue.waiting.len();
-        std::mem::take(&mut queue.waiting)
+        queue.together.clear();
+        if queue.lost > 0 {
+            tracing::warn!(count = queue.lost, "refusals could not be recorded: there were too many");
+            queue.lost = 0;
+        }
+        let taken = std::mem::take(&mut queue.waiting);
+        queue.under_way += taken.len();
+        taken
     }
 
-    /// Ends a commit: what was not written waits again, before what came since.
-    fn landed(&self, not_written: Vec<Entry>, failed: bool) {
+    /// Ends what was under way: what was not written waits again, before what came since.
+    pub(crate) fn landed(&self, written: usize, not_written: Vec<Entry>) {
         let mut queue = self.lock();
-        queue.under_way = 0;
+        queue.under_way = queue.under_way.saturating_sub(written + not_written.len());
         if !not_written.is_empty() {
             queue.quick.clear();
+            queue.together.clear();
             let since = std::mem::replace(&mut queue.waiting, not_written);
             queue.waiting.extend(since);
         }
+    }
+
+    fn fails(&self, failed: bool) {
         self.failed.store(failed, Ordering::Release);
     }
 
@@ -361,6 +400,39 @@ impl Audit {
 }
 
 impl Queue {
+    /// The entry as it is kept: of users who are no owners, and have had their share of this second, without what it is about.
+    fn bounded(&mut self, entry: Entry) -> Entry {
+        let (Some(uid), false) = (entry.uid, entry.is_kept_whole()) else { return entry };
+        let (second, count) = self.others.entry(uid).or_insert((entry.at, 0));
+        if *second != entry.at {
+            (*second, *count) = (entry.at, 0);
+        }
+        *count += 1;
+        if *count <= OTHERS_A_SECOND {
+            return entry;
+        }
+        Entry { subject: None, secret: None, pid: None, executable: None, ci: None, ..entry }
+    }
+
+    /// Where a call waits that this one is counted with: one of the last that is the same, or what is beyond a user's share.
+    fn counted_with(&mut self, entry: &Entry) -> Option<usize> {
+        let uid = entry.uid.filter(|uid| {
+            self.others.get(uid).is_some_and(|(at, count)| *at == entry.at && *count > OTHERS_A_SECOND)
+        });
+        let key = (uid?, entry.method, entry.outcome);
+        if entry.is_kept_whole() || entry.used_for.is_some() {
+            return None;
+        }
+        let room = self.waiting.len();
+        match self.together.insert(key, (entry.at, room)) {
+            Some((second, at)) if second == entry.at && at < room => {
+                self.together.insert(key, (second, at));
+                Some(at)
+            }
+            _ => None,
+        }
+    }
+
     /// Where one of the last entries waits that is the same but for its count.
     fn recent(&self, entry: &Entry) -> Option<usize> {
         let from = self.waiting.len().saturating_sub(SAME_WITHIN);
@@ -432,48 +504,94 @@ impl Agent {
     /// Writes what waits; answers when it is on the disk.
     pub(crate) async fn write_accesses(self: &Arc<Self>) -> Written {
         let _turn = self.audit.turn.lock().await;
+        let begun = self.vault().unlocked().map(|unlocked| self.begin_accesses(unlocked));
+        match begun {
+            Ok(None) => Written::All,
+            Ok(Some(under_way)) => self.end_accesses(under_way).await,
+            Err(_) if self.audit.is_empty() => Written::All,
+            Err(_) => Written::Locked,
+        }
+    }
+
+    /// Writes what waits, and wipes the keys in the same moment: nothing is handed out in between.
+    pub(crate) async fn lock_recorded(self: &Arc<Self>) {
+        let _turn = self.audit.turn.lock().await;
+        if let Some(under_way) = self.close_vault() {
+            self.end_accesses(under_way).await;
+        }
+    }
+
+    /// The same for a thread that may block.
+    pub(crate) fn lock_now(&self) {
+        if let Some(UnderWay { entries, records, written }) = self.close_vault() {
+            let durable = written.and_then(|(first, committed)| {
+                committed.durable_blocking().map_err(VaultError::from)?;
+                Ok(first)
+            });
+            self.settle_accesses(entries, &records, durable);
+        }
+    }
+
+    fn close_vault(&self) -> Option<UnderWay> {
+        let mut vault = self.vault();
+        let under_way = vault.unlocked().ok().and_then(|unlocked| self.begin_accesses(unlocked));
+        self.audit.close();
+        vault.lock();
+        tracing::info!("the vault was locked");
+        under_way
+    }
+
+    /// Hands what waits to the disk.
+    fn begin_accesses(&self, unlocked: &mut Unlocked) -> Option<UnderWay> {
         let entries = self.audit.take();
         if entries.is_empty() {
-            return Written::All;
+            return None;
         }
         let records: Vec<AuditEntryV1> = entries.iter().map(Entry::record).collect();
-        let committed = {
-            let secrets = self.config().usage.secrets;
-            let mut vault = self.vault();
-            match vault.unlocked() {
-                Err(_) => None,
-                Ok(unlocked) => {
-                    let first = unlocked.audit_bounds().1;
-                    Some(
-                        unlocked
-                            .write_accesses(&records, &entries, secrets)
-                            .map(|committed| (first, committed)),
-                    )
-                }
+        let first = unlocked.audit_bounds().1;
+        let written = unlocked.write_accesses(&records, &entries, self.config().usage.secrets);
+        let written = written.map(|committed| (first, committed));
+        Some(UnderWay { entries, records, written })
+    }
+
+    async fn end_accesses(&self, under_way: UnderWay) -> Written {
+        let UnderWay { entries, records, written } = under_way;
+        let durable = match written {
+            Ok((first, committed)) => committed.durable().await.map(|()| first).map_err(VaultError::from),
+            Err(error) => Err(error),
+        };
+        self.settle_accesses(entries, &records, durable)
+    }
+
+    fn settle_accesses(
+        &self,
+        entries: Vec<Entry>,
+        records: &[AuditEntryV1],
+        durable: Result<u64, VaultError>,
+    ) -> Written {
+        self.audit.fails(durable.is_err());
+        match durable {
+            Ok(first) => {
+                self.audit.landed(entries.len(), Vec::new());
+                self.audit.tell(first, records);
+                Written::All
             }
-        };
-        let Some(committed) = committed else {
-            self.audit.landed(entries, false);
-            return Written::Locked;
-        };
-        let durable = match committed {
-            Ok((first, committed)) => self.durable(committed).await.map(|()| first),
             Err(error) => {
                 tracing::error!(%error, "accesses could not be recorded");
                 self.unspoil();
-                Err(error.into())
+                // where the disk took it all the same it is told twice, which is better than not at all
+                self.audit.landed(0, entries);
+                Written::Failed
             }
-        };
-        if let Ok(first) = durable {
-            self.audit.landed(Vec::new(), false);
-            self.audit.tell(first, &records);
-            Written::All
-        } else {
-            // where the disk took it all the same it is told twice, which is better than not at all
-            self.audit.landed(entries, true);
-            Written::Failed
         }
     }
+}
+
+/// Accesses on their way to the disk, and the number of the first of them.
+struct UnderWay {
+    entries: Vec<Entry>,
+    records: Vec<AuditEntryV1>,
+    written: Result<(u64, Committed), VaultError>,
 }
 
 #[cfg(test)]

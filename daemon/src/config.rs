@@ -267,8 +267,9 @@ fn check_writers(file: &std::fs::Metadata) -> std::io::Result<()> {
     use std::os::unix::fs::MetadataExt as _;
     let (own, group) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
     let owned = file.uid() == own || file.uid() == 0;
-    // a user's own group, with a umask of 002, is no other user
-    let shared = file.mode() & 0o002 != 0 || file.mode() & 0o020 != 0 && file.gid() != group;
+    // a user's own group, which has the user's number, is nobody else: with it a umask of 002 is common
+    let private = file.gid() == group && group == own;
+    let shared = file.mode() & 0o002 != 0 || file.mode() & 0o020 != 0 && !private;
     if owned && !shared {
         return Ok(());
     }

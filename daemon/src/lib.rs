@@ -157,8 +157,6 @@ async fn end(
     // before the snapshot, so that it holds the end of the record
     agent.write_accesses().await;
     agent.snapshot().await;
-    if agent.vault().unlocked().is_ok() {
-        agent.lock_now();
-    }
+    agent.lock_recorded().await;
     Ok(())
 }

@@ -198,8 +198,20 @@ impl Policy {
         call: T,
         places: &[Place],
     ) -> Result<Authorized<T>, CallError> {
-        let needs = call.needs();
-        let by = match (principal, needs) {
+        let by = Self::check(principal, call.needs(), places)?;
+        Ok(Authorized { call, by })
+    }
+
+    /// The same without a call: whether a right is still there.
+    ///
+    /// # Errors
+    /// As [`Self::authorize`].
+    pub(crate) fn check(
+        principal: &Principal,
+        needs: Needs,
+        places: &[Place],
+    ) -> Result<Option<GrantedBy>, CallError> {
+        Ok(match (principal, needs) {
             (Principal::Stranger, _) => {
                 return Err(CallError::new(ErrorName::Denied, "this agent serves other users"));
             }
@@ -222,8 +234,7 @@ impl Policy {
                 Principal::Admitted(grants) | Principal::Secrets(grants),
                 Needs::Viewer | Needs::User | Needs::Contributor,
             ) => Some(granted(grants, needs, places)?),
-        };
-        Ok(Authorized { call, by })
+        })
     }
 }
 
@@ -372,6 +383,21 @@ impl Principal {
             Self::Admitted(grants) | Self::Secrets(grants) => {
                 grants.iter().any(|grant| grant.lapse.is_none() && grant.organization == *organization)
             }
+            Self::Stranger => false,
+        }
+    }
+
+    /// Whether a secret of an organization, bound to an environment or to none, is within its reach.
+    pub(crate) fn reaches(&self, organization: &OrganizationName, environment: Option<&Qualified>) -> bool {
+        let within = |grant: &Grant| match (&grant.environment, environment) {
+            (None, _) | (Some(_), None) => true,
+            (Some(only), Some(bound)) => only.as_ref() == Some(bound),
+        };
+        match self {
+            Self::Own | Self::Owner => true,
+            Self::Admitted(grants) | Self::Secrets(grants) => grants
+                .iter()
+                .any(|grant| grant.lapse.is_none() && grant.organization == *organization && within(grant)),
             Self::Stranger => false,
         }
     }

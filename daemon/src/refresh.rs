@@ -32,9 +32,6 @@ const JUMP: i64 = 10;
 /// Time between two snapshots, in seconds.
 const SNAPSHOT_EVERY: i64 = 24 * 3_600;
 
-/// Time between two looks at what ends and at what is to be swept, in seconds.
-const ENDINGS_EVERY: i64 = 3_600;
-
 /// Waits for what is due and starts it, until the daemon stops.
 pub(crate) async fn run(agent: Arc<Agent>) {
     let mut slept = (agent.clock.now(), Instant::now());
@@ -57,7 +54,7 @@ pub(crate) async fn run(agent: Arc<Agent>) {
         }
         if endings_at.is_none_or(|at| now >= at) {
             agent.sweep(now).await;
-            endings_at = agent.tell_endings(now).await.then(|| now.plus(ENDINGS_EVERY));
+            endings_at = agent.tell_endings(now).await;
         }
         let more = agent.start_due(now);
         let deadline = [agent.auto_lock(now).await, agent.next_due(), Some(snapshot_at), endings_at]

@@ -12,6 +12,7 @@ use crate::harden;
 use crate::policy::Principal;
 use bursar_proto::error::{CallError, ErrorName};
 use peer::Caller;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{UnixListener, UnixStream};
@@ -20,10 +21,17 @@ use tokio::sync::Semaphore;
 /// After a failed accept (no descriptors left, say) the next is not tried sooner.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// Of all connections, the part that one user may have who is no owner: one in so many.
+const SHARE: usize = 8;
+
+/// Of all connections, the part that is kept for owners: one in so many.
+const RESERVE: usize = 4;
+
 /// Accepts connections until the daemon stops.
 pub(crate) async fn run(agent: Arc<Agent>, listener: &UnixListener) {
     let limit = agent.config().socket.max_connections.min(harden::connections());
     let permits = Arc::new(Semaphore::new(limit));
+    let mut shares: HashMap<u32, Arc<Semaphore>> = HashMap::new();
     loop {
         let accepted = tokio::select! {
             () = agent.shutdown.cancelled() => return,
@@ -50,6 +58,19 @@ pub(crate) async fn run(agent: Arc<Agent>, listener: &UnixListener) {
             turn_away(&stream, CallError::new(ErrorName::Denied, "this agent serves another user"));
             continue;
         }
+        let share = if caller.principal().owns() {
+            None
+        } else {
+            // the last places are the owner's, and no other user has most of the rest
+            let share = shares.entry(caller.uid()).or_insert_with(|| Arc::new(Semaphore::new(limit / SHARE)));
+            let free = permits.available_permits() > limit / RESERVE;
+            let Some(share) = share.clone().try_acquire_owned().ok().filter(|_| free) else {
+                let message = format!("your user has {} connections, or too few are left", limit / SHARE);
+                turn_away(&stream, CallError::new(ErrorName::TooManyConnections, message).hint("close some"));
+                continue;
+            };
+            Some(share)
+        };
         let Ok(permit) = permits.clone().try_acquire_owned() else {
             let error =
                 CallError::new(ErrorName::TooManyConnections, format!("{limit} connections are open")).hint(
@@ -62,7 +83,7 @@ pub(crate) async fn run(agent: Arc<Agent>, listener: &UnixListener) {
         let tasks = agent.tasks.clone();
         tasks.spawn(async move {
             connection::serve(agent, stream, caller).await;
-            drop(permit);
+            drop((permit, share));
         });
     }
 }

@@ -389,7 +389,12 @@ impl Vault {
         let place = self.place.clone();
         let unlocked = self.unlocked()?;
         unlocked.store.writable()?;
-        write_beside(&place, |fresh| copy(&unlocked.store, fresh))?;
+        write_beside(&place, |fresh| {
+            copy(&unlocked.store, fresh)?;
+            // the old store and the snapshots go: what takes their place is looked at whole first
+            let (_, catalog) = load(fresh, &unlocked.keys)?;
+            prove(fresh, &unlocked.keys, &catalog)
+        })?;
         let aside = State::Broken("the store is being written anew".into());
         let State::Unlocked(unlocked) = std::mem::replace(&mut self.state, aside) else {
             return Err(VaultError::Locked);
@@ -427,12 +432,17 @@ impl Vault {
     ) -> Result<(u64, u64, Option<PathBuf>), VaultError> {
         store::room_at(&self.place.state)?;
         let keys = Keys::derive(&root)?;
-        let (records, secrets) = write_beside(&self.place, |fresh| {
+        let (records, secrets, manifest) = write_beside(&self.place, |fresh| {
             let records = fill(fresh, path)?;
-            let (_, catalog) = load(fresh, &keys)?;
+            let (manifest, catalog) = load(fresh, &keys)?;
             prove(fresh, &keys, &catalog)?;
-            Ok((records, catalog.secrets.len() as u64))
+            Ok((records, catalog.secrets.len() as u64, manifest))
         })?;
+        // what was done since the backup stays in the record
+        let since = match &self.state {
+            State::Unlocked(present) => present.audit_since(&manifest)?,
+            _ => Vec::new(),
+        };
         let held_a_vault = !matches!(self.state, State::Absent(_));
         // what comes out of the exchange lies at its last name at once: a kill in between loses neither
         let aside = self.place.aside("store", "replaced", now);
@@ -444,6 +454,11 @@ impl Vault {
         self.place.mark().map_err(StoreError::from)?;
         self.exchange_stores(&aside)?;
         self.open_anew(root, now)?;
+        if !since.is_empty() {
+            let (committed, ()) =
+                self.unlocked()?.write(&since, |_| Ok::<_, VaultError>((Vec::new(), ())))?;
+            committed.durable_blocking()?;
+        }
         let replaced = if held_a_vault {
             Some(aside)
         } else {

@@ -120,7 +120,10 @@ impl Server {
         };
         command
             .arg("-c")
-            .arg(format!("{join}exec setpriv --reuid {uid} --regid {uid} --groups {} \"$@\"", groups.join(",")))
+            .arg(format!(
+                "{join}exec setpriv --reuid {uid} --regid {uid} --groups {} \"$@\"",
+                groups.join(",")
+            ))
             .arg("sh")
             .arg(self.bursar.path().join("bursar"))
             .args(arguments)
@@ -199,7 +202,10 @@ fn a_unit_has_its_role_by_its_control_group() {
     }
     let outside = server.sync(SERVICE, None, false, "staging");
     assert_ne!(outside.code, 0, "{outside:?}");
-    assert!(outside.err.contains("serves other users") || outside.err.contains("another user"), "{outside:?}");
+    assert!(
+        outside.err.contains("serves other users") || outside.err.contains("another user"),
+        "{outside:?}"
+    );
     fs::remove_dir_all(server.directory(SERVICE)).unwrap();
     server.sync(SERVICE, None, true, "staging").ok();
     assert_eq!(server.file(SERVICE), ("key=value-of-staging\n".into(), 0o600, SERVICE));

@@ -18,6 +18,8 @@ pub(super) struct Cleaned {
     pub(super) removed: Vec<FilePath>,
     /// Those that stay: somebody edited them, or the system refuses.
     pub(super) left: Vec<FilePath>,
+    /// Those that somebody removed before.
+    pub(super) gone: Vec<FilePath>,
 }
 
 /// Those of the files that are there, and are not what they should be. One that is current has values of secrets that
@@ -45,7 +47,7 @@ pub(super) fn after_sync(
     for line in lines(&cleaned) {
         session.printer.note(&format!("note: {line}"));
     }
-    if !cleaned.removed.is_empty() {
+    if cleaned.is_news() {
         tell(client, workspace, &cleaned, None)?;
     }
     Ok(cleaned)
@@ -64,7 +66,7 @@ pub(super) fn after_stop(
     let Stop::Failed(mut error) = stop else { return stop };
     let cleaned = clean(workspace, &known.files, &known.deleted);
     let mut told = lines(&cleaned);
-    if !cleaned.removed.is_empty() && tell(client, workspace, &cleaned, Some(environment)).is_err() {
+    if cleaned.is_news() && tell(client, workspace, &cleaned, Some(environment)).is_err() {
         told.push("the agent could not be told that they are gone; the next sync tells it".to_owned());
     }
     if session.printer.json() {
@@ -88,12 +90,19 @@ fn clean<'p>(
         found.is_some_and(|found| ours.into_iter().any(|digest| *digest == found))
     };
     let lies = |path: &FilePath| workspace.tree.glimpsed(path).is_some();
-    let there: Vec<&FilePath> = paths.into_iter().filter(|path| lies(path)).collect();
+    let (there, gone): (Vec<&FilePath>, Vec<&FilePath>) = paths.into_iter().partition(|path| lies(path));
     let ours = there.iter().filter(|path| is_as_written(path)).map(|path| path.as_str());
     // what could not be removed is found again
     let _ = Drafts::write(&workspace.tree, [], &Interrupt::default()).and_then(|none| none.commit(ours));
     let (left, removed) = there.into_iter().cloned().partition(lies);
-    Cleaned { removed, left }
+    Cleaned { removed, left, gone: gone.into_iter().cloned().collect() }
+}
+
+impl Cleaned {
+    /// Whether the agent has to hear of it.
+    fn is_news(&self) -> bool {
+        !self.removed.is_empty() || !self.gone.is_empty()
+    }
 }
 
 /// Tells the agent what is there no more.
@@ -108,7 +117,8 @@ fn tell(
     let environment = known.environment.map(Reference::from).or_else(|| environment.cloned());
     // where it knows of no environment, it knows of no file
     let Some(environment) = environment else { return Ok(()) };
-    let files = known.files.into_iter().filter(|file| !cleaned.removed.contains(&file.path)).collect();
+    let is_there = |path: &FilePath| !cleaned.removed.contains(path) && !cleaned.gone.contains(path);
+    let files = known.files.into_iter().filter(|file| is_there(&file.path)).collect();
     client.call(&WorkspaceRecord {
         workspace: workspace.path()?,
         environment,
@@ -189,12 +199,15 @@ mod tests {
     fn a_file_that_was_never_recorded_is_nobodys_to_remove() {
         let (home, workspace) = workspace();
         fs::write(home.path().join("x"), "written").unwrap();
-        assert_eq!(clean(&workspace, &[], &paths(&["x"])), Cleaned { removed: vec![], left: paths(&["x"]) });
+        assert_eq!(
+            clean(&workspace, &[], &paths(&["x"])),
+            Cleaned { left: paths(&["x"]), ..Cleaned::default() }
+        );
     }
 
     #[test]
     fn each_file_is_told_with_what_to_do() {
-        let told = lines(&Cleaned { removed: paths(&["a"]), left: paths(&["b"]) });
+        let told = lines(&Cleaned { removed: paths(&["a"]), left: paths(&["b"]), gone: paths(&["c"]) });
         assert_eq!(
             told,
             [

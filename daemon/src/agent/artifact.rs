@@ -127,6 +127,7 @@ impl Agent {
                 }
             };
             flight.landed().await;
+            self.allowed_still(request)?;
             // what the exchange brought is all there is
             may_wait = false;
         }

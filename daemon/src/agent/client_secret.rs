@@ -315,7 +315,8 @@ impl Agent {
             given.iter().map(one).collect()
         };
         self.lapse(lapsed);
-        if wrong {
+        // who has a right one is guessing nothing: an old one in its list costs it no wait
+        if wrong && session.secrets.is_empty() {
             tracing::warn!(uid, "a wrong client secret was tried");
             self.note_wrong(uid);
         }
@@ -335,6 +336,40 @@ impl Agent {
             waits.retain(|_, wait| wait.check(now, "").is_err());
         }
         waits.entry(uid).or_default().wrong(now);
+    }
+}
+
+/// Client secrets that ended: when they were revoked, and whether they were found expired.
+pub(super) type Ended = Vec<(PublicId, Option<Timestamp>, bool)>;
+
+impl Agent {
+    /// The client secrets that a backup must not bring back.
+    pub(super) fn ended_client_secrets(&self) -> Ended {
+        let mut vault = self.vault();
+        let known = vault.unlocked().ok().map(|unlocked| unlocked.catalog.client_secrets.values());
+        let ended = known.into_iter().flatten().filter(|one| one.revoked_at.is_some() || one.lapsed);
+        ended.map(|one| (one.public.clone(), one.revoked_at, one.lapsed)).collect()
+    }
+
+    /// Ends client secrets again that an older copy of the vault has as they were.
+    pub(super) async fn end_again(self: &Arc<Self>, ended: Ended) -> Result<(), CallError> {
+        let written = {
+            let mut vault = self.vault();
+            vault.unlocked()?.write(&[], |catalog| {
+                let mut changes = Vec::new();
+                for (public, revoked_at, lapsed) in ended {
+                    let Some((id, _)) = catalog.client_secret(&public) else { continue };
+                    if let Some(one) = catalog.client_secrets.get_mut(&id) {
+                        one.revoked_at = one.revoked_at.or(revoked_at);
+                        one.lapsed |= lapsed;
+                        changes.push(Change::ClientSecret(id));
+                    }
+                }
+                Ok::<_, CallError>((changes, ()))
+            })
+        };
+        let (committed, ()) = written.inspect_err(|_| self.unspoil())?;
+        self.durable(committed).await
     }
 }
 

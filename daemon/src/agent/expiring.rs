@@ -18,6 +18,9 @@ const WITHIN: u64 = 30 * DAY_SECONDS;
 
 const DAY_SECONDS: u64 = 86_400;
 
+/// The longest time between two looks at what ends, in seconds.
+const LOOKED_AT_EVERY: i64 = 3_600;
+
 /// How many days before an end somebody is told; 0 is the end itself.
 const TOLD_BEFORE: [i64; 4] = [30, 7, 1, 0];
 
@@ -28,20 +31,23 @@ impl Agent {
         let mut vault = self.vault();
         let catalog = &vault.unlocked()?.catalog;
         drop(chosen(catalog, call.organization.as_ref())?);
-        let mut all = endings(catalog, call.organization.as_ref(), now);
+        let mut all = endings(catalog, call.organization.as_ref(), now, true);
         all.retain(|one| one.expires_at <= now.plus(within));
         Ok(all)
     }
 
     /// Tells whoever wants to hear it what ends in 30, 7 and 1 days and what has ended since it was last asked. What was told
-    /// is kept with the next commit, so a kill in between tells it twice rather than never. False while the vault is locked.
-    pub(crate) async fn tell_endings(self: &Arc<Self>, now: Timestamp) -> bool {
-        let told = {
+    /// is kept with the next commit, so a kill in between tells it twice rather than never. Answers when to look
+    /// again; nothing while the vault is locked.
+    pub(crate) async fn tell_endings(self: &Arc<Self>, now: Timestamp) -> Option<Timestamp> {
+        let (told, next) = {
             let mut vault = self.vault();
-            let Ok(unlocked) = vault.unlocked() else { return false };
+            let unlocked = vault.unlocked().ok()?;
             // a clock that was ahead must not keep quiet what ends until then
             let (kept, since) = (unlocked.endings_told(), unlocked.endings_told().min(now));
-            let due: Vec<(Expiring, i64)> = endings(&unlocked.catalog, None, now)
+            let all = endings(&unlocked.catalog, None, now, false);
+            let next = all.iter().flat_map(|one| times_told(one.expires_at)).filter(|at| *at > now).min();
+            let due: Vec<(Expiring, i64)> = all
                 .into_iter()
                 .filter_map(|one| Some((reached(one.expires_at, since, now)?, one)))
                 .map(|(days, one)| (one, days))
@@ -70,20 +76,30 @@ impl Agent {
                     hint: one.hint.clone(),
                 });
             }
-            if due.is_empty() && kept <= now { None } else { Some(unlocked.keep_endings_told(now)) }
+            let told =
+                if due.is_empty() && kept <= now { None } else { Some(unlocked.keep_endings_told(now)) };
+            (told, next)
         };
         match told {
             None => {}
             Some(Ok(committed)) => drop(self.durable(committed).await),
             Some(Err(error)) => self.not_kept(&error),
         }
-        true
+        // what is made meanwhile is found within the hour
+        let latest = now.plus(LOOKED_AT_EVERY);
+        Some(next.map_or(latest, |next| next.min(latest)))
     }
 
     fn not_kept(&self, error: &VaultError) {
         tracing::warn!(%error, "it could not be kept that endings were told");
         self.unspoil();
     }
+}
+
+/// When somebody is told of an end.
+fn times_told(end: Timestamp) -> impl Iterator<Item = Timestamp> {
+    let day = i64::try_from(DAY_SECONDS).unwrap_or(i64::MAX);
+    TOLD_BEFORE.into_iter().map(move |days| end.plus(-days * day))
 }
 
 /// The days before `end` that were reached after `since`, up to now: of several the fewest.
@@ -95,11 +111,17 @@ fn reached(end: Timestamp, since: Timestamp, now: Timestamp) -> Option<i64> {
     })
 }
 
-/// Everything that ends, the first first.
-fn endings(catalog: &Catalog, only: Option<&OrganizationName>, now: Timestamp) -> Vec<Expiring> {
+/// Everything that ends, the first first; with client secrets that have a successor, or without: who rotated one knows.
+fn endings(
+    catalog: &Catalog,
+    only: Option<&OrganizationName>,
+    now: Timestamp,
+    with_rotated: bool,
+) -> Vec<Expiring> {
     let wanted = |organization: &OrganizationName| only.is_none_or(|only| only == organization);
     let secrets = catalog.secrets.values().filter(|secret| secret.active && wanted(&secret.organization));
     let client_secrets = catalog.client_secrets.values().filter(|one| wanted(&one.organization));
+    let client_secrets = client_secrets.filter(|one| with_rotated || one.successor.is_none());
     let mut all: Vec<Expiring> = secrets
         .flat_map(|secret| [dated(secret, now), failing(secret, now)])
         .chain(client_secrets.map(|one| issued(one, now)))
@@ -150,9 +172,9 @@ fn of_secret(what: Ending, secret: &Secret, expires_at: Timestamp, now: Timestam
     }
 }
 
-/// A client secret that somebody still relies on: neither revoked nor replaced.
+/// A client secret that somebody may rely on: not revoked, and if it has a successor, not at its end yet.
 fn issued(one: &ClientSecret, now: Timestamp) -> Option<Expiring> {
-    (one.revoked_at.is_none() && one.successor.is_none()).then(|| Expiring {
+    (one.revoked_at.is_none() && (one.successor.is_none() || one.expires_at > now)).then(|| Expiring {
         what: Ending::ClientSecret,
         secret: None,
         client_secret: Some(one.public.clone()),
@@ -161,10 +183,13 @@ fn issued(one: &ClientSecret, now: Timestamp) -> Option<Expiring> {
         expired: one.expires_at <= now,
         reason: None,
         // what is over and needed no more would be listed for ever
-        hint: Some(format!(
-            "issue a successor: bursar client-secret rotate {id}, or end it: bursar client-secret revoke {id}",
-            id = one.public
-        )),
+        hint: Some(match &one.successor {
+            Some(successor) => format!("put its successor {successor} wherever it is used"),
+            None => format!(
+                "issue a successor: bursar client-secret rotate {id}, or end it: bursar client-secret revoke {id}",
+                id = one.public
+            ),
+        }),
     })
 }
 

@@ -85,6 +85,7 @@ impl Agent {
     pub(super) async fn package_resolve(
         self: &Arc<Self>,
         call: PackageResolve,
+        request: &Request,
     ) -> Result<reply::Resolution, CallError> {
         let name = self.resolve(call.package);
         let (target, environment, elements) = {
@@ -99,6 +100,7 @@ impl Agent {
             (environment_target(catalog, &environment)?, environment, package.elements.clone())
         };
         let elements = self.resolve_all(&name.organization, &elements, target).await?;
+        self.allowed_still(request)?;
         Ok(reply::Resolution { environment: Some(environment), stage: target.stage(), elements })
     }
 
@@ -114,6 +116,7 @@ impl Agent {
         };
         if let Some(flight) = awaited {
             flight.landed().await;
+            self.allowed_still(request)?;
         }
         let find = |unlocked: &mut crate::vault::Unlocked| {
             let catalog = &unlocked.catalog;
@@ -247,6 +250,16 @@ pub(super) fn applied(catalog: &Catalog, secret: &Id, of: &OrganizationName) -> 
         }
     }
     applied
+}
+
+/// The secrets that a version can hand out, in whatever stage.
+pub(super) fn usable(catalog: &Catalog, name: &Qualified, version: &Version) -> Vec<Id> {
+    let Ok((_, package)) = self::version(catalog, name, version) else { return Vec::new() };
+    let of = |(element, definition)| {
+        let asked = Asked { organization: &name.organization, name: element, definition };
+        Stage::ALL.iter().filter_map(|stage| asked.secret(catalog, *stage)).collect::<Vec<_>>()
+    };
+    package.elements.iter().flat_map(of).collect()
 }
 
 /// A version that names a secret itself: such a name can't change.

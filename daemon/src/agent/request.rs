@@ -10,6 +10,7 @@ use crate::vault::catalog::Catalog;
 use crate::vault::store::Id;
 use crate::vault::{Change, VaultError};
 use bursar_proto::call::{Call, QuickGet};
+use bursar_proto::client_secret;
 use bursar_proto::error::{CallError, ErrorName};
 use bursar_proto::kind::{Analytics, ClientSecretStatus};
 use bursar_proto::name::{OrganizationName, Qualified};
@@ -21,6 +22,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub(crate) struct Request {
     pub(crate) party: Arc<Party>,
     principal: Principal,
+    /// What it takes, and where.
+    right: (Needs, Vec<Place>),
     entry: Mutex<Entry>,
     /// Whether its entry was written with what it changed.
     recorded: AtomicBool,
@@ -30,6 +33,11 @@ impl Request {
     /// Whether the answer may hold what belongs to an organization.
     pub(super) fn sees(&self, organization: &OrganizationName) -> bool {
         self.principal.sees(organization)
+    }
+
+    /// As whom it is made.
+    pub(super) fn acts_as(&self) -> &Principal {
+        &self.principal
     }
 
     /// Whether an owner asks, who may see all.
@@ -87,12 +95,14 @@ impl Agent {
         let opens = matches!(call, Call::VaultUnlock(_));
         // who can neither open the vault nor stop the daemon cannot mend a disk that takes no record
         let gives = !matches!(call, Call::VaultUnlock(_) | Call::AgentStop(_));
+        let right = (call.needs(), subject.places.clone());
         let (principal, authorized) = self.authorize(party, call, &subject.places)?;
         let by = authorized.as_ref().ok().and_then(Authorized::by);
         let entry = self.entry(party, &principal, by, method, subject, secret_id);
         let request = Request {
             party: party.clone(),
             principal,
+            right,
             entry: Mutex::new(entry),
             recorded: AtomicBool::new(false),
         };
@@ -138,6 +148,13 @@ impl Agent {
         Ok((principal, authorized))
     }
 
+    /// Refuses a request whose right ended while it waited for something.
+    pub(super) fn allowed_still(self: &Arc<Self>, request: &Request) -> Result<(), CallError> {
+        let Some(session) = &request.party.session else { return Ok(()) };
+        let (needs, places) = &request.right;
+        Policy::check(&Principal::Secrets(self.grants(session)?), *needs, places).map(drop)
+    }
+
     /// Lets a watch begin, or not; either is recorded.
     pub(crate) fn authorize_watch<T: Asks>(
         self: &Arc<Self>,
@@ -156,7 +173,7 @@ impl Agent {
 
     /// Lets the call pass that is made most; a refusal is recorded.
     pub(crate) fn authorize_get<'a>(
-        &self,
+        self: &Arc<Self>,
         party: &Party,
         get: QuickGet<'a>,
     ) -> Result<Authorized<QuickGet<'a>>, CallError> {
@@ -172,13 +189,17 @@ impl Agent {
     }
 
     /// Records that an artifact was not handed out.
-    pub(crate) fn record_refused_get(&self, party: &Party, secret: &str, refused: ErrorName) {
+    pub(crate) fn record_refused_get(self: &Arc<Self>, party: &Party, secret: &str, refused: ErrorName) {
         if gives_nothing(refused) {
             return;
         }
         let name = secret.parse().ok().map(|name| self.resolve(name));
         let subject = Subject { secret: name, ..Subject::default() };
-        let entry = self.entry(party, &party.bare_principal(), None, "artifact.get", subject, None);
+        let principal = match &party.session {
+            None => party.caller.principal().clone(),
+            Some(session) => Principal::Secrets(self.grants(session).unwrap_or_default()),
+        };
+        let entry = self.entry(party, &principal, None, "artifact.get", subject, None);
         // a refusal goes out in any case
         let _: Result<(), NotRecorded> = self.audit.note(Entry { outcome: refused.as_str(), ..entry }, false);
     }
@@ -223,7 +244,9 @@ impl Agent {
         // who has no right here says names that nobody vouches for
         if principal.has_rights() {
             entry.subject = subject.told.map(Into::into);
-            entry.secret = subject.secret.map(|name| (secret_id, name));
+            // a client secret where a name belongs is no name to keep
+            let name = subject.secret.filter(|name| client_secret::shown_id(name.name.as_str()).is_none());
+            entry.secret = name.map(|name| (secret_id, name));
         }
         if let Some(session) = &party.session
             && session.ci.is_some()
@@ -235,7 +258,7 @@ impl Agent {
     }
 
     /// Whether each use of a client secret is kept with what the CI says.
-    pub(super) fn keeps_events(&self, id: Option<&bursar_proto::client_secret::PublicId>) -> bool {
+    pub(super) fn keeps_events(&self, id: Option<&client_secret::PublicId>) -> bool {
         let mut vault = self.vault();
         let Ok(unlocked) = vault.unlocked() else { return false };
         let known = id.and_then(|id| unlocked.catalog.client_secret(id));

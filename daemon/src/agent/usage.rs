@@ -10,7 +10,7 @@ use bursar_proto::call::{USAGE_DAYS_MAX, UsageList};
 use bursar_proto::client_secret::PublicId;
 use bursar_proto::error::CallError;
 use bursar_proto::fields::Invalid;
-use bursar_proto::kind::Analytics;
+use bursar_proto::kind::{Analytics, ClientSecretStatus};
 use bursar_proto::name::{OrganizationName, Qualified};
 use bursar_proto::reply::{Usage, UsageDay};
 use bursar_proto::time::Timestamp;
@@ -169,7 +169,18 @@ fn usage(
         }));
     }
     usage.count = usage.days.iter().map(|day| day.count).sum();
-    let unused = |seconds| usage.last_used_at.is_none_or(|at| span.now.since(at) >= seconds);
+    // what is new was not unused for longer than it is there, and what ended is used no more anyway
+    let since = match used {
+        Used::Secret(id, _) => unlocked.catalog.secrets.get(id).map(|one| one.created_at),
+        Used::ClientSecret(id, _) => client_secret(id)
+            .filter(|one| one.status(span.now) == ClientSecretStatus::Active)
+            .map(|one| one.created_at),
+    };
+    let unused = |seconds| {
+        since.is_some_and(|since| {
+            span.now.since(usage.last_used_at.map_or(since, |at| at.max(since))) >= seconds
+        })
+    };
     Ok(span.unused.is_none_or(unused).then_some(usage))
 }
 

@@ -2,7 +2,7 @@
 
 use super::request::Request;
 use super::{Agent, on_worker};
-use crate::audit::{Entry, OK, Written};
+use crate::audit::{Entry, OK};
 use crate::vault::VaultError;
 use crate::vault::crypto::RootKey;
 use crate::vault::header::{Header, HeaderError, Opener, make_key_file};
@@ -38,7 +38,8 @@ impl Throttle {
                 Err(CallError::new(
                     ErrorName::Throttled,
                     format!("the last {what} was wrong; wait {seconds} s"),
-                ))
+                )
+                .hint("look which one it was, and try again then"))
             }
             _ => Ok(()),
         }
@@ -111,7 +112,6 @@ impl Agent {
         let now = self.clock.now();
         self.unlock_with(root, now)?;
         self.wake.notify_one();
-        self.audit.wake();
         tracing::info!("the vault was unlocked");
         self.vault_state()
     }
@@ -126,7 +126,9 @@ impl Agent {
                     .hint(format!("go back to the newest snapshot: bursar restore {}", snapshot.display())),
                 None => error.into(),
             }
-        })
+        })?;
+        self.audit.open();
+        Ok(())
     }
 
     /// Unlocks a vault that remembers a key file, before anybody can ask for it.
@@ -138,7 +140,10 @@ impl Agent {
         }
         let opened = header.open(&Opener::Remembered).map_err(VaultError::from);
         match opened.and_then(|root| vault.unlock(root, self.clock.now())) {
-            Ok(()) => tracing::info!("the vault was unlocked by its key file"),
+            Ok(()) => {
+                self.audit.open();
+                tracing::info!("the vault was unlocked by its key file");
+            }
             Err(error) => tracing::error!(%error, "the vault stays locked"),
         }
     }
@@ -149,20 +154,6 @@ impl Agent {
         self.audit.note(Entry { outcome: OK, ..request.taken() }, false)?;
         self.lock_recorded().await;
         self.vault_state()
-    }
-
-    /// Writes what waits for the record of accesses, then wipes the keys. What comes in between waits for the next unlock.
-    pub(crate) async fn lock_recorded(self: &Arc<Self>) {
-        if self.write_accesses().await == Written::Failed {
-            tracing::warn!("the last accesses could not be recorded before the vault was locked");
-        }
-        self.lock_now();
-    }
-
-    /// Wipes the keys at once.
-    pub(crate) fn lock_now(&self) {
-        self.vault().lock();
-        tracing::info!("the vault was locked");
     }
 
     pub(super) async fn vault_passphrase(
@@ -243,12 +234,17 @@ impl Agent {
         .await?
         .map_err(VaultError::from)?;
         let root = self.open(header, opener(call.passphrase, call.key_file)?).await?;
+        // what waits for the record belongs to the vault that is replaced
+        self.write_accesses().await;
+        let ended = self.ended_client_secrets();
         let agent = self.clone();
         let (records, secrets, replaced) = on_worker({
             let path = path.clone();
             move || agent.vault().restore(&path, root, agent.clock.now())
         })
         .await??;
+        self.audit.open();
+        self.end_again(ended).await?;
         self.wake.notify_one();
         tracing::info!("a backup was restored");
         Ok(reply::Backup {

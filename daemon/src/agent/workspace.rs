@@ -1,5 +1,6 @@
 //! workspace.*: which directories hold artifacts, and which `bursar.toml` a person trusts.
 
+use super::package::usable;
 use super::request::{Request, user_of};
 use super::{Agent, environment_id, new_id, secret_id};
 use crate::vault::Change;
@@ -12,6 +13,9 @@ use bursar_proto::fields::Invalid;
 use bursar_proto::library::{DIGESTS_MAX, Digest, WORKSPACE_PATH_MAX, WORKSPACES_MAX, WorkspaceFile as Sent};
 use bursar_proto::name::Qualified;
 use bursar_proto::reply;
+
+/// How many workspaces are kept of a user who is no owner: each takes memory, and a service has a few.
+const OTHERS_WORKSPACES_MAX: usize = 100;
 
 impl Agent {
     pub(super) fn workspace_show(
@@ -73,8 +77,21 @@ impl Agent {
         let files = {
             let mut vault = self.vault();
             let unlocked = vault.unlocked()?;
-            let secret = |name: &Qualified| secret_id(unlocked, name);
-            call.files.into_iter().map(|file| noted(file, secret)).collect::<Result<Vec<_>, _>>()?
+            let noted = |file: Sent| {
+                let usable = (!request.is_owners()).then(|| {
+                    file.version.as_ref().map(|version| usable(&unlocked.catalog, &file.package, version))
+                });
+                // who is no owner learns nothing of a name that no package hands out
+                let secret = |name: &Qualified| match (&usable, secret_id(unlocked, name)) {
+                    (None, found) => found.map(Some),
+                    (Some(usable), found) => {
+                        let usable = usable.as_deref().unwrap_or_default();
+                        Ok(found.ok().filter(|id| usable.contains(id)))
+                    }
+                };
+                noted(file, secret)
+            };
+            call.files.into_iter().map(noted).collect::<Result<Vec<_>, _>>()?
         };
         let files = by_path(files)?;
         self.change_workspace(&call.workspace, request, |catalog, workspace| {
@@ -131,10 +148,11 @@ impl Agent {
         change: impl FnOnce(&Catalog, &mut Workspace) -> Result<(), CallError>,
     ) -> Result<reply::Workspace, CallError> {
         let (fresh, user) = (new_id()?, request.user());
+        let most = if request.is_owners() { WORKSPACES_MAX } else { OTHERS_WORKSPACES_MAX };
         self.write(request, |catalog| {
             let id = catalog.workspace_id(user, path).unwrap_or(fresh);
-            if !catalog.workspaces.contains_key(&id) && catalog.workspaces_of(user) >= WORKSPACES_MAX {
-                let message = format!("the agent knows {WORKSPACES_MAX} workspaces already");
+            if !catalog.workspaces.contains_key(&id) && catalog.workspaces_of(user) >= most {
+                let message = format!("the agent knows {most} workspaces of this user already");
                 return Err(CallError::new(ErrorName::Conflict, message)
                     .hint("forget those that are gone: bursar workspace forget PATH"));
             }
@@ -180,7 +198,7 @@ fn new(uid: Option<u32>, path: &str) -> Workspace {
 
 fn noted(
     file: Sent,
-    secret: impl Fn(&Qualified) -> Result<Id, CallError>,
+    secret: impl Fn(&Qualified) -> Result<Option<Id>, CallError>,
 ) -> Result<WorkspaceFile, CallError> {
     if !(1..=DIGESTS_MAX).contains(&file.digests.len()) {
         let reason = format!("{}: expected 1 to {DIGESTS_MAX} digests", file.path);
@@ -191,7 +209,7 @@ fn noted(
         package: file.package,
         version: file.version,
         digests: file.digests.iter().map(Digest::bytes).collect(),
-        secrets: file.secrets.iter().map(secret).collect::<Result<_, _>>()?,
+        secrets: file.secrets.iter().filter_map(|name| secret(name).transpose()).collect::<Result<_, _>>()?,
     })
 }
 

@@ -15,6 +15,18 @@ fn got(pid: u32, at: Timestamp) -> Entry {
     Entry { pid: Some(pid), ..Entry::of_agent("artifact.get", ([1; 16], name), OK, at) }
 }
 
+/// The disk refused what was taken.
+fn not_written(audit: &Audit, taken: Vec<Entry>) {
+    audit.fails(true);
+    audit.landed(0, taken);
+}
+
+/// The disk has as many as were taken.
+fn written(audit: &Audit, taken: usize) {
+    audit.fails(false);
+    audit.landed(taken, Vec::new());
+}
+
 /// What waits, as `pid second count`.
 fn waiting(audit: &Audit) -> Vec<(u32, i64, u64)> {
     let queue = audit.lock();
@@ -119,9 +131,9 @@ fn what_is_noted_while_others_are_written_is_not_added_to_them() {
     get().unwrap();
     assert_eq!((taken[0].count, waiting(&audit)), (1, vec![(7, 1, 2)]));
     // not written: it waits again, before what came since, and what comes is added to the right one
-    audit.landed(taken, true);
+    not_written(&audit, taken);
     assert_eq!(get(), Err(NotRecorded));
-    audit.landed(Vec::new(), false);
+    written(&audit, 1);
     get().unwrap();
     assert_eq!(waiting(&audit), [(7, 1, 1), (7, 1, 3)]);
 }
@@ -145,10 +157,10 @@ fn a_full_queue_gives_nothing_and_refusals_still_go_out() {
     // what is under way still takes its place, as it may have to wait again
     let taken = audit.take();
     assert_eq!(audit.note(another(), true), Err(NotRecorded));
-    audit.landed(taken, true);
+    not_written(&audit, taken);
     assert_eq!(waiting(&audit).len(), WAITING_MAX);
     let taken = audit.take();
-    audit.landed(Vec::new(), false);
+    written(&audit, WAITING_MAX);
     assert_eq!(taken.len(), WAITING_MAX);
     assert_eq!(audit.note(another(), true), Ok(()));
 }
@@ -167,7 +179,7 @@ fn an_access_that_is_refused_as_it_cannot_be_recorded_is_not_counted_as_given() 
     let audit = Audit::default();
     audit.note(got(7, at(1)), true).unwrap();
     let taken = audit.take();
-    audit.landed(taken, true);
+    not_written(&audit, taken);
     assert_eq!(audit.note(got(7, at(1)), true), Err(NotRecorded));
     assert_eq!(audit.note_get(1, &[1; 16], at(1), || got(7, at(1))), Err(NotRecorded));
     assert_eq!(waiting(&audit), [(7, 1, 1)]);
@@ -280,19 +292,26 @@ async fn a_full_queue_is_written_in_one_turn() {
 }
 
 #[tokio::test]
-async fn what_waits_when_the_vault_is_locked_is_written_at_the_next_unlock() {
+async fn a_locked_vault_has_what_was_given_before_and_takes_what_is_refused_at_the_next_unlock() {
     let stage = Stage::set().await;
     stage.create("a").await;
     assert_eq!(get(&stage, "a").await, None);
-    stage.agent.lock_now();
-    assert_eq!(stage.agent.write_accesses().await, Written::Locked);
+    stage.agent.lock_recorded().await;
+    assert!(stage.agent.audit.is_empty());
     assert_eq!(get(&stage, "a").await, Some(ErrorName::Locked));
+    assert_eq!(stage.agent.audit.note(got(7, at(START)), true), Err(NotRecorded));
+    let refused = Entry { outcome: "denied", ..got(7, at(START)) };
+    assert_eq!(stage.agent.audit.note(refused, false), Ok(()));
+    assert_eq!(stage.agent.write_accesses().await, Written::Locked);
     stage.ok("vault.unlock", json!({})).await;
     stage.clock.advance(DAY);
     assert_eq!(get(&stage, "a").await, None);
     let page = stage.ok("audit.list", json!({ "secret": "a" })).await;
-    let times: Vec<_> = page["entries"].as_array().unwrap().iter().map(|one| one["at"].clone()).collect();
-    assert_eq!(times, [json!(at(START)), json!(at(START)), json!(at(START + DAY))]);
+    let entries = page["entries"].as_array().unwrap().iter();
+    let told: Vec<_> = entries.map(|one| (one["at"].clone(), one["outcome"].clone())).collect();
+    let times = [START, START, START, START + DAY].map(|seconds| json!(at(seconds)));
+    let outcomes = ["ok", "ok", "denied", "ok"].map(|outcome| json!(outcome));
+    assert_eq!(told, times.into_iter().zip(outcomes).collect::<Vec<_>>());
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use crate::vault::catalog::Catalog;
 use bursar_proto::call::Call;
+use bursar_proto::client_secret::{PREFIX, PublicId, shown_id};
 use bursar_proto::kind::Stage;
 use bursar_proto::name::{OrganizationName, Qualified, Reference};
 use bursar_proto::semver::Version;
@@ -158,7 +159,13 @@ impl Subject {
         }
     }
 
-    fn telling(mut text: String) -> Self {
+    fn telling(text: String) -> Self {
+        // what is printed on a terminal one day, and what may be a client secret in the wrong place
+        let mut text: String = text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+        if let Some((id, at)) = shown_in(&text) {
+            text.truncate(at);
+            text.push_str(&format!("{PREFIX}{id}…"));
+        }
         if text.len() > TOLD_MAX {
             text.truncate(text.floor_char_boundary(TOLD_MAX));
             text.push('…');
@@ -185,4 +192,9 @@ fn only_environment(catalog: &Catalog, organization: &OrganizationName, stage: S
     let mut of_stage = all.filter_map(|id| catalog.environments.get(id)).filter(|one| one.stage == stage);
     let only = of_stage.next()?;
     of_stage.next().is_none().then(|| only.name.clone())
+}
+
+/// The public id of the first client secret in a text, and where it begins.
+fn shown_in(text: &str) -> Option<(PublicId, usize)> {
+    text.match_indices(PREFIX).find_map(|(at, _)| Some((shown_id(&text[at..])?, at)))
 }

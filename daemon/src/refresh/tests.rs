@@ -310,7 +310,7 @@ async fn a_lock_in_the_middle_of_an_exchange_loses_nothing() {
     *stage.issuer.holds.lock().unwrap() = Some(hold.clone());
     stage.call("secret.retry", r#"{"secret":"x"}"#).await.unwrap();
     tokio::task::yield_now().await;
-    stage.agent.lock_now();
+    stage.agent.lock_recorded().await;
     assert_eq!(stage.get(1).await, Err(ErrorName::Locked));
     *stage.issuer.holds.lock().unwrap() = None;
     hold.notify_one();

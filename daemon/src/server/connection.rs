@@ -248,7 +248,13 @@ impl Connection {
         }
         let request = match parse(line) {
             Ok(request) => request,
-            Err((id, error)) => return write_error(&mut self.output, id, error),
+            Err((id, error)) => {
+                // what meant to give rights away and was not understood must not leave them
+                if [b"client_secret".as_slice(), b"authenticate"].iter().any(|word| holds(line, word)) {
+                    self.deprive();
+                }
+                return write_error(&mut self.output, id, error);
+            }
         };
         let id = request.id;
         if request.method == "artifact.get"
@@ -258,14 +264,10 @@ impl Connection {
         }
         if request.method == Authenticate::NAME {
             // it takes the rights away that were there before, whatever comes of it
-            self.watch = None;
-            self.audit_watch = None;
+            self.deprive();
         }
         match decode(&request) {
             Err(error) => {
-                if request.method == Authenticate::NAME {
-                    self.party = self.party.authenticated(Session::default());
-                }
                 write_error(&mut self.output, Some(id), error);
             }
             Ok(Call::Authenticate(call)) => self.authenticate(id, call),
@@ -273,6 +275,13 @@ impl Connection {
             Ok(Call::AuditWatch(watch)) => self.start_audit_watch(id, watch),
             Ok(call) => self.spawn(id, call),
         }
+    }
+
+    /// Takes all rights of the connection away.
+    fn deprive(&mut self) {
+        self.watch = None;
+        self.audit_watch = None;
+        self.party = self.party.authenticated(Session::default());
     }
 
     /// The call that is made most: answered here and now unless it has to wait.
@@ -421,6 +430,11 @@ impl Drop for Connection {
         wipe(&mut self.input);
         wipe(&mut self.output);
     }
+}
+
+/// Whether `word` stands anywhere in a line.
+fn holds(line: &[u8], word: &[u8]) -> bool {
+    memchr::memmem::find(line, word).is_some()
 }
 
 async fn next_answer(answers: &mut Option<Answers>) -> Vec<u8> {

@@ -5,7 +5,7 @@
 //! or taken out shows, and so does a missing end.
 
 use super::crypto::Keys;
-use super::record::{self, AuditBlockV1, AuditEntriesV1, AuditEntryV1, AuditHeadV1};
+use super::record::{self, AuditBlockV1, AuditEntriesV1, AuditEntryV1, AuditHeadV1, ManifestV2};
 use super::store::{Batch, Key, Kind, Sealed, Store};
 use super::unlocked::Unlocked;
 use super::{VaultError, crypto};
@@ -132,6 +132,21 @@ impl Unlocked {
         // a second block that cannot be read shows in a proof by itself
         head.before = before.unwrap_or_default();
         Ok(true)
+    }
+
+    /// The entries that an older copy of this vault, whose manifest is `older`, does not have yet. None of another vault's.
+    pub(super) fn audit_since(&self, older: &ManifestV2) -> Result<Vec<AuditEntryV1>, VaultError> {
+        let mut since = Vec::new();
+        if older.audit.key != self.manifest.audit.key {
+            return Ok(since);
+        }
+        let mut number = older.audit.next;
+        while let Some((first, entries)) = self.audit_from(number)? {
+            let known = usize::try_from(number.saturating_sub(first)).unwrap_or(usize::MAX);
+            number = first + entries.len() as u64;
+            since.extend(entries.into_iter().skip(known));
+        }
+        Ok(since)
     }
 
     /// The numbers of the oldest entry that is kept and of the next one.

@@ -52,7 +52,7 @@ impl Calendar {
     /// Looks at what ends, and answers what the hook was told, as `days name`.
     async fn look(&mut self) -> Vec<String> {
         let now = self.stage.agent.clock.now();
-        assert!(self.stage.agent.tell_endings(now).await);
+        assert!(self.stage.agent.tell_endings(now).await.is_some());
         // what is told after it says that there is no more
         self.stage.agent.hooks.fire(Occasion::new(Event::Refreshed, now));
         let mut told = Vec::new();
@@ -248,8 +248,8 @@ async fn while_the_vault_is_locked_nothing_is_told_and_afterwards_it_is() {
     let mut calendar = Calendar::set().await;
     calendar.ending("a", 40).await;
     calendar.stage.clock.advance(10 * DAY);
-    calendar.stage.agent.lock_now();
-    assert!(!calendar.stage.agent.tell_endings(calendar.stage.agent.clock.now()).await);
+    calendar.stage.agent.lock_recorded().await;
+    assert_eq!(calendar.stage.agent.tell_endings(calendar.stage.agent.clock.now()).await, None);
     calendar.stage.ok("vault.unlock", json!({})).await;
     assert_eq!(calendar.look().await, ["30 personal/a"]);
 }

@@ -2,6 +2,7 @@
 
 use crate::agent::Agent;
 use crate::credentials::normal_form;
+use crate::policy::Principal;
 use crate::vault::Unlocked;
 use crate::vault::store::Id;
 use base64::engine::Engine;
@@ -10,7 +11,7 @@ use bursar_proto::error::{CallError, ErrorName};
 use bursar_proto::fields::Fields;
 use bursar_proto::kind::{Filter, Shape};
 use bursar_proto::library::{FilePath, PackageFile};
-use bursar_proto::name::{OrganizationName, Qualified};
+use bursar_proto::name::Qualified;
 use bursar_proto::sensitive::Sensitive;
 use bursar_proto::template::{Template, filtered};
 use serde::Deserialize;
@@ -49,11 +50,11 @@ impl From<Leak> for CallError {
     }
 }
 
-/// The first live secret, of an organization or of all, that stands in one of `files`, in a form in which a template would have it.
+/// The first live secret within the publisher's reach that stands in one of `files`, in a form in which a template would have it.
 pub(super) fn find(
     agent: &Agent,
     files: &[PackageFile],
-    only: Option<&OrganizationName>,
+    publisher: &Principal,
 ) -> Result<Option<Leak>, CallError> {
     let searched = Searched::new(files);
     if searched.windows.is_empty() {
@@ -61,8 +62,11 @@ pub(super) fn find(
     }
     let ids: Vec<Id> = {
         let mut vault = agent.vault();
-        let secrets = vault.unlocked()?.catalog.secrets.iter();
-        let wanted = secrets.filter(|(_, secret)| only.is_none_or(|only| *only == secret.organization));
+        let catalog = &vault.unlocked()?.catalog;
+        let wanted = catalog.secrets.iter().filter(|(_, secret)| {
+            let bound = secret.environment.and_then(|id| catalog.environments.get(&id));
+            publisher.reaches(&secret.organization, bound.map(|environment| &environment.name))
+        });
         wanted.map(|(id, _)| *id).collect()
     };
     for some in ids.chunks(AT_ONCE) {

@@ -5,6 +5,7 @@ use crate::agent::library::{own, shown};
 use crate::agent::organization::no_organization;
 use crate::agent::request::Request;
 use crate::agent::{Agent, new_id, on_worker};
+use crate::policy::Principal;
 use crate::vault::Change;
 use crate::vault::catalog::{Catalog, Definition, FileListed, Package, definition_record};
 use crate::vault::part::cut;
@@ -13,7 +14,7 @@ use bursar_proto::call::PackagePublish;
 use bursar_proto::error::{CallError, ErrorName};
 use bursar_proto::fields::Invalid;
 use bursar_proto::library::{Elements, PackageFile, VERSIONS_MAX};
-use bursar_proto::name::{OrganizationName, Qualified, Reference};
+use bursar_proto::name::{Qualified, Reference};
 use bursar_proto::reply;
 use bursar_proto::semver::Version;
 use bursar_proto::template::{FAULTS_MAX, Fault, Subject, Template};
@@ -35,7 +36,8 @@ impl Agent {
         let listed = check_files(&elements, &files)?;
         let digest = digest_of(&name, &call.version, &elements, &files)?;
         let content = content(&elements, &files);
-        self.refuse_live_secrets(files, (!request.is_owners()).then(|| name.organization.clone())).await?;
+        self.refuse_live_secrets(files, request.acts_as().clone()).await?;
+        self.allowed_still(request)?;
         let (id, now) = (new_id()?, self.clock.now());
         let (parts, written) = cut(id, &content)?;
         let is_dry = call.dry_run.unwrap_or(false);
@@ -67,14 +69,14 @@ impl Agent {
 
     /// Refuses templates that hold what a live secret of the vault is.
     ///
-    /// Who is no owner is told of its own organization's secrets alone: that another has this value is not its to know.
+    /// Who is no owner is told of the secrets within its reach alone: that another has this value is not its to know.
     async fn refuse_live_secrets(
         self: &Arc<Self>,
         files: Vec<PackageFile>,
-        only: Option<OrganizationName>,
+        publisher: Principal,
     ) -> Result<(), CallError> {
         let agent = self.clone();
-        match on_worker(move || leak::find(&agent, &files, only.as_ref())).await?? {
+        match on_worker(move || leak::find(&agent, &files, &publisher)).await?? {
             None => Ok(()),
             Some(leak) => Err(leak.into()),
         }

@@ -179,7 +179,7 @@ async fn a_locked_vault_is_not_swept_and_the_next_look_finds_it() {
     let stage = Stage::set().await;
     stage.create("a").await;
     delete(&stage, "a").await;
-    stage.agent.lock_now();
+    stage.agent.lock_recorded().await;
     sweep(&stage, DAY_LONG).await;
     stage.ok("vault.unlock", json!({})).await;
     assert_eq!(deleted(&stage).await, ["personal/a stored []"]);

@@ -60,9 +60,11 @@ async fn each_day_is_shown_with_its_count_and_the_days_that_were_asked_for_count
 }
 
 #[tokio::test]
-async fn what_was_not_used_for_so_long_is_found() {
+async fn what_was_not_used_for_so_long_is_found_and_what_is_new_is_not() {
     let stage = Stage::set().await;
-    for name in ["never", "old", "new"] {
+    stage.create("never").await;
+    stage.clock.advance(1);
+    for name in ["old", "new"] {
         stage.create(name).await;
     }
     get(&stage, "old").await;
