@@ -11,6 +11,7 @@ use rustix::io::Errno;
 use serde::Serialize;
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
+use text::printable_json;
 use zeroize::Zeroizing;
 
 /// How answers and errors are shown.
@@ -122,7 +123,8 @@ fn error_json(error: &CallError) -> String {
     }
     let inner = Inner { code: error.name, message: &error.message, hint: error.hint.as_deref() };
     // texts and a word cannot fail to serialize
-    serde_json::to_string(&Outer { error: inner }).unwrap_or_default()
+    let json = serde_json::to_string(&Outer { error: inner }).unwrap_or_default();
+    printable_json(&json).map_or(json, |plain| plain.to_string())
 }
 
 /// One JSON document and a newline, in a buffer that is wiped.
@@ -131,7 +133,11 @@ pub(crate) fn json_line<T: Serialize>(document: &T) -> Result<Zeroizing<Vec<u8>>
     serde_json::to_writer(&mut *line, document)
         .map_err(|_| Stop::local("the answer cannot be written as json"))?;
     line.push(b'\n');
-    Ok(line)
+    // what is serialized is UTF-8
+    Ok(match std::str::from_utf8(&line).ok().and_then(printable_json) {
+        Some(plain) => Zeroizing::new(plain.as_bytes().to_vec()),
+        None => line,
+    })
 }
 
 #[cfg(test)]
@@ -157,5 +163,10 @@ mod tests {
     #[test]
     fn a_document_is_one_line() {
         assert_eq!(&**json_line(&["a\nb"]).unwrap(), b"[\"a\\nb\"]\n");
+        // escapes say the same, and steer no terminal
+        let steering = ["\u{9b}31m\u{202e}\u{7f}"];
+        let line = json_line(&steering).unwrap();
+        assert!(line.is_ascii(), "{line:?}");
+        assert_eq!(serde_json::from_slice::<[String; 1]>(&line).unwrap(), steering);
     }
 }

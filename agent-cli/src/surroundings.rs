@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-/// The variable with client secrets, and the name by which it is often called: neither is for a program that we start.
+/// The variable with client secrets, and the name by which it is often called: neither is for a program that we start for
+/// ourselves. The command of `exec` is a person's own, and keeps what that person gave it.
 pub(crate) const CLIENT_SECRETS: [&str; 2] = ["BURSAR_CLIENT_SECRETS", "BURSAR_CLIENT_SECRET"];
 
 /// The value of a variable. Set but empty counts as not set, as the XDG rules and no-color.org say.

@@ -61,13 +61,17 @@ impl Sorted {
         sorted
     }
 
-    /// Makes sure that one is left that the agent can be asked about.
+    /// Makes sure that one is left that the agent can be asked about, and that none was meant for something else.
     ///
     /// # Errors
-    /// [`ErrorName::ClientSecretMalformed`] of all of them.
+    /// [`ErrorName::ClientSecretMalformed`] of all of them; `Invalid` where a word behind the flag is a name by its looks, and
+    /// the command would do without it what nobody asked for.
     pub(super) fn check(&self) -> Result<(), CallError> {
         if !self.good.is_empty() {
-            return Ok(());
+            let name = self.faults.iter().find(|fault| fault.hint == A_NAME);
+            return name.map_or(Ok(()), |fault| {
+                Err(CallError::new(ErrorName::Invalid, fault.message()).hint(A_NAME))
+            });
         }
         let told: Vec<String> = self.faults.iter().map(Fault::message).collect();
         let message = match &told[..] {
@@ -98,7 +102,7 @@ impl Fault {
 
 /// Whether an argument is, by its looks, a client secret, whole or in part: its id and something behind it.
 pub(super) fn looks_like_one(argument: &str) -> bool {
-    argument.starts_with(PREFIX) && shown_id(argument).is_some()
+    argument.match_indices(PREFIX).any(|(at, _)| shown_id(&argument[at..]).is_some())
 }
 
 #[cfg(test)]
@@ -137,6 +141,8 @@ pub(super) mod tests {
         assert_eq!(told[1], format!("{third}{ANOTHER}"));
         let of_flag = Sorted::of(vec![Sensitive::new("acme/site".to_owned())], true);
         assert_eq!(of_flag.check().unwrap_err().hint.unwrap(), A_NAME);
+        let beside = Sorted::of(vec![Sensitive::new(made(1)), Sensitive::new("acme/site".to_owned())], true);
+        assert_eq!(beside.check().unwrap_err().name, ErrorName::Invalid);
     }
 
     #[test]

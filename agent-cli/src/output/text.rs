@@ -4,6 +4,7 @@ use super::Printer;
 use bursar_proto::time::{Timestamp, in_words};
 use std::fmt::Display;
 use std::time::{SystemTime, UNIX_EPOCH};
+use zeroize::Zeroizing;
 
 /// What stands where a cell is empty.
 const EMPTY: &str = "-";
@@ -72,15 +73,30 @@ pub(crate) fn now() -> Timestamp {
 
 /// Text without what would move a terminal's cursor, change its colours, or show its characters in another order.
 pub(crate) fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() || steers(c) { '\u{fffd}' } else { c }).collect()
+    text.chars().map(|c| if steers(c) { '\u{fffd}' } else { c }).collect()
 }
 
-/// Line separators, and what turns the direction of a line (`Bidi_Control` in Unicode).
+/// The same JSON with such characters as escapes: it says the same, and a terminal shows it.
+pub(crate) fn printable_json(json: &str) -> Option<Zeroizing<String>> {
+    // the newline that ends a document is no part of a text
+    let moves = |c: char| steers(c) && c != '\n';
+    if !json.chars().any(moves) {
+        return None;
+    }
+    let mut text = Zeroizing::new(String::with_capacity(json.len() * 2));
+    for c in json.chars() {
+        if moves(c) { text.push_str(&format!("\\u{:04x}", u32::from(c))) } else { text.push(c) }
+    }
+    Some(text)
+}
+
+/// Control characters, line separators, and what turns the direction of a line (`Bidi_Control` in Unicode).
 fn steers(c: char) -> bool {
-    matches!(
-        c,
-        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
-    )
+    c.is_control()
+        || matches!(
+            c,
+            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+        )
 }
 
 #[cfg(test)]

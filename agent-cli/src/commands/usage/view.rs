@@ -62,7 +62,7 @@ pub(super) fn one(printer: &Printer, one: &Usage, days: u64, now: Timestamp) -> 
     head + &tinted(printer, &aligned(printer, ["DAY", "USED", "", "BY"], &rows))
 }
 
-/// A row for each day and each way of use.
+/// A row for each day and each way of use; one without a day for what was not used.
 pub(super) fn csv(all: &[Usage]) -> String {
     let mut text = rows::row(&["day", "kind", "name", "by", "count"]);
     for one in all {
@@ -70,6 +70,9 @@ pub(super) fn csv(all: &[Usage]) -> String {
             (Some(secret), _) => ("secret", secret.to_string()),
             (None, id) => ("client_secret", cell(id.as_ref())),
         };
+        if one.days.is_empty() {
+            text += &rows::row(&["", kind, &name, "", "0"]);
+        }
         for day in &one.days {
             if day.by.is_empty() {
                 text += &rows::row(&[&day.day, kind, &name, "", &day.count.to_string()]);
