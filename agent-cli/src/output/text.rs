@@ -2,7 +2,7 @@
 
 use super::Printer;
 use bursar_proto::time::{Timestamp, in_words};
-use std::fmt::Display;
+use std::fmt::{Display, Write as _};
 use std::time::{SystemTime, UNIX_EPOCH};
 use zeroize::Zeroizing;
 
@@ -85,7 +85,12 @@ pub(crate) fn printable_json(json: &str) -> Option<Zeroizing<String>> {
     }
     let mut text = Zeroizing::new(String::with_capacity(json.len() * 2));
     for c in json.chars() {
-        if moves(c) { text.push_str(&format!("\\u{:04x}", u32::from(c))) } else { text.push(c) }
+        if moves(c) {
+            // into memory, which takes it
+            let _ = write!(text, "\\u{:04x}", u32::from(c));
+        } else {
+            text.push(c);
+        }
     }
     Some(text)
 }

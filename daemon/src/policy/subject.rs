@@ -57,11 +57,11 @@ impl Subject {
     pub(crate) fn of(call: &Call, home: &OrganizationName, catalog: Option<&Catalog>) -> Self {
         let full = |name: &Reference| name.clone().within(home);
         let secret = |name: &Reference| Self { secret: Some(full(name)), ..Self::default() };
-        let named = |name: &Reference| Self::telling(full(name).to_string());
+        let named = |name: &Reference| Self::telling(&full(name).to_string());
         let maybe = |name: Option<&Reference>| name.map(secret).unwrap_or_default();
         let package = |name: &Reference, version: &Version| {
             let name = full(name);
-            Self::telling(format!("{name}@{version}")).at(Place::Organization(name.organization))
+            Self::telling(&format!("{name}@{version}")).at(Place::Organization(name.organization))
         };
         match call {
             Call::Hello(_)
@@ -77,8 +77,8 @@ impl Subject {
             | Call::SecretDeleted(_)
             | Call::WorkspaceList(_)
             | Call::AuditVerify(_) => Self::default(),
-            Call::VaultBackup(call) => Self::telling(call.file.clone()),
-            Call::VaultRestore(call) => Self::telling(call.file.clone()),
+            Call::VaultBackup(call) => Self::telling(&call.file),
+            Call::VaultRestore(call) => Self::telling(&call.file),
             Call::OrganizationCreate(call) => Self::within(Some(&call.organization)),
             Call::OrganizationDelete(call) => Self::within(Some(&call.organization)),
             Call::ClientSecretCreate(call) => Self::within(Some(&call.organization)),
@@ -118,7 +118,7 @@ impl Subject {
             Call::PackageFetch(call) => package(&call.package, &call.version),
             Call::PackageShow(call) => {
                 let name = full(&call.package);
-                Self::telling(name.to_string()).at(Place::Organization(name.organization))
+                Self::telling(&name.to_string()).at(Place::Organization(name.organization))
             }
             Call::PackageResolve(call) => {
                 let organization = full(&call.package).organization;
@@ -136,13 +136,13 @@ impl Subject {
                 let of = package(&call.package, &call.version);
                 let environment = call.environment.clone().within(&full(&call.package).organization);
                 let told = of.told.unwrap_or_default();
-                Self::telling(format!("{} of {told} in {environment}", call.element))
+                Self::telling(&format!("{} of {told} in {environment}", call.element))
                     .at(Place::Organization(full(&call.package).organization))
                     .at(Place::Environment(environment))
             }
-            Call::WorkspaceShow(call) => Self::telling(call.workspace.clone()),
-            Call::WorkspaceTrust(call) => Self::telling(call.workspace.clone()),
-            Call::WorkspaceForget(call) => Self::telling(call.workspace.clone()),
+            Call::WorkspaceShow(call) => Self::telling(&call.workspace),
+            Call::WorkspaceTrust(call) => Self::telling(&call.workspace),
+            Call::WorkspaceForget(call) => Self::telling(&call.workspace),
             Call::WorkspaceRecord(call) => {
                 let organizations = call.files.iter().flat_map(|file| {
                     let secrets = file.secrets.iter().map(|secret| secret.organization.clone());
@@ -150,21 +150,23 @@ impl Subject {
                 });
                 let mut places: BTreeSet<Place> = organizations.map(Place::Organization).collect();
                 places.insert(Place::Environment(full(&call.environment)));
-                Self { places: places.into_iter().collect(), ..Self::telling(call.workspace.clone()) }
+                Self { places: places.into_iter().collect(), ..Self::telling(&call.workspace) }
             }
-            Call::ClientSecretShow(call) => Self::telling(call.id.to_string()),
-            Call::ClientSecretSetAnalytics(call) => Self::telling(call.id.to_string()),
-            Call::ClientSecretRotate(call) => Self::telling(call.id.to_string()),
-            Call::ClientSecretRevoke(call) => Self::telling(call.id.to_string()),
+            Call::ClientSecretShow(call) => Self::telling(&call.id.to_string()),
+            Call::ClientSecretSetAnalytics(call) => Self::telling(&call.id.to_string()),
+            Call::ClientSecretRotate(call) => Self::telling(&call.id.to_string()),
+            Call::ClientSecretRevoke(call) => Self::telling(&call.id.to_string()),
         }
     }
 
-    fn telling(text: String) -> Self {
+    fn telling(text: &str) -> Self {
         // what is printed on a terminal one day, and what may be a client secret in the wrong place
         let mut text: String = text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
         if let Some((id, at)) = shown_in(&text) {
             text.truncate(at);
-            text.push_str(&format!("{PREFIX}{id}…"));
+            text.push_str(PREFIX);
+            text.push_str(id.as_str());
+            text.push('…');
         }
         if text.len() > TOLD_MAX {
             text.truncate(text.floor_char_boundary(TOLD_MAX));
@@ -175,7 +177,7 @@ impl Subject {
 
     fn within(name: Option<&OrganizationName>) -> Self {
         match name {
-            Some(name) => Self::telling(name.to_string()).at(Place::Organization(name.clone())),
+            Some(name) => Self::telling(&name.to_string()).at(Place::Organization(name.clone())),
             None => Self::default(),
         }
     }
