@@ -34,8 +34,8 @@ const GATHER: Duration = Duration::from_millis(300);
 /// The pause after a commit that failed.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// How many entries a user who is no owner adds in a second, values that are handed out apart: what comes beyond is counted by
-/// method and outcome alone, so that nobody who is let in can fill the queue or make the oldest entries go.
+/// How many calls of a user who is no owner are kept whole in a second, values that are handed out apart: what comes beyond is
+/// counted by method and outcome alone, so that whoever is let in neither fills the queue nor soon makes the oldest entries go.
 const OTHERS_A_SECOND: usize = 64;
 
 /// How far back an entry is looked for that is the same: calls come in runs.
@@ -217,6 +217,9 @@ pub(crate) struct Audit {
     watched: broadcast::Sender<Arc<AuditEntry>>,
 }
 
+/// By what calls beyond a user's share are counted: user, client secret, method, outcome.
+type Together = (u32, Option<PublicId>, &'static str, &'static str);
+
 #[derive(Default)]
 struct Queue {
     waiting: Vec<Entry>,
@@ -225,8 +228,8 @@ struct Queue {
     /// How many entries each user who is no owner added in a second.
     others: HashMap<u32, (Timestamp, usize)>,
     /// Where a user's calls wait that are counted together, by method and outcome, in that second.
-    together: HashMap<(u32, &'static str, &'static str), (Timestamp, usize)>,
-    /// Refusals that found no place since the last turn.
+    together: HashMap<Together, (Timestamp, usize)>,
+    /// What gave nothing and found no place since the last turn.
     lost: u64,
     /// Where a party's `artifact.get` of a secret waits, in the second `quick_at`.
     quick: IdMap<Vec<(u64, usize)>>,
@@ -250,10 +253,12 @@ impl Default for Audit {
 impl Audit {
     /// Takes an entry. `gives` says whether something is handed out if there is a place for it.
     pub(crate) fn note(&self, entry: Entry, gives: bool) -> Result<(), NotRecorded> {
-        self.recording(gives)?;
+        // under the lock: whoever closes the record takes what waits after that
         let mut queue = self.lock();
-        let entry = queue.bounded(entry);
-        if let Some(at) = queue.counted_with(&entry) {
+        self.recording(gives)?;
+        let (entry, together) = queue.bounded(entry);
+        let known = together.as_ref().and_then(|key| queue.together.get(key));
+        if let Some((_, at)) = known.copied().filter(|(second, _)| *second == entry.at) {
             queue.waiting[at].count += entry.count;
             return Ok(());
         }
@@ -268,7 +273,12 @@ impl Audit {
             }
             return Err(NotRecorded);
         }
+        let at = entry.at;
         self.add(&mut queue, entry);
+        if let Some(key) = together {
+            let place = queue.waiting.len() - 1;
+            queue.together.insert(key, (at, place));
+        }
         Ok(())
     }
 
@@ -291,8 +301,8 @@ impl Audit {
         now: Timestamp,
         entry: impl FnOnce() -> Entry,
     ) -> Result<(), NotRecorded> {
-        self.recording(true)?;
         let mut queue = self.lock();
+        self.recording(true)?;
         if queue.quick_at != Some(now) {
             queue.quick.clear();
             queue.quick_at = Some(now);
@@ -400,37 +410,21 @@ impl Audit {
 }
 
 impl Queue {
-    /// The entry as it is kept: of users who are no owners, and have had their share of this second, without what it is about.
-    fn bounded(&mut self, entry: Entry) -> Entry {
-        let (Some(uid), false) = (entry.uid, entry.is_kept_whole()) else { return entry };
+    /// The entry as it is kept: of users who are no owners, and have had their share of this second, without what it is about,
+    /// and with what it is counted together with.
+    fn bounded(&mut self, entry: Entry) -> (Entry, Option<Together>) {
+        let (Some(uid), false) = (entry.uid, entry.is_kept_whole()) else { return (entry, None) };
         let (second, count) = self.others.entry(uid).or_insert((entry.at, 0));
         if *second != entry.at {
             (*second, *count) = (entry.at, 0);
         }
         *count += 1;
         if *count <= OTHERS_A_SECOND {
-            return entry;
+            return (entry, None);
         }
-        Entry { subject: None, secret: None, pid: None, executable: None, ci: None, ..entry }
-    }
-
-    /// Where a call waits that this one is counted with: one of the last that is the same, or what is beyond a user's share.
-    fn counted_with(&mut self, entry: &Entry) -> Option<usize> {
-        let uid = entry.uid.filter(|uid| {
-            self.others.get(uid).is_some_and(|(at, count)| *at == entry.at && *count > OTHERS_A_SECOND)
-        });
-        let key = (uid?, entry.method, entry.outcome);
-        if entry.is_kept_whole() || entry.used_for.is_some() {
-            return None;
-        }
-        let room = self.waiting.len();
-        match self.together.insert(key, (entry.at, room)) {
-            Some((second, at)) if second == entry.at && at < room => {
-                self.together.insert(key, (second, at));
-                Some(at)
-            }
-            _ => None,
-        }
+        let key = (uid, entry.client_secret.clone(), entry.method, entry.outcome);
+        let key = entry.used_for.is_none().then_some(key);
+        (Entry { subject: None, secret: None, pid: None, executable: None, ci: None, ..entry }, key)
     }
 
     /// Where one of the last entries waits that is the same but for its count.
@@ -534,8 +528,8 @@ impl Agent {
 
     fn close_vault(&self) -> Option<UnderWay> {
         let mut vault = self.vault();
-        let under_way = vault.unlocked().ok().and_then(|unlocked| self.begin_accesses(unlocked));
         self.audit.close();
+        let under_way = vault.unlocked().ok().and_then(|unlocked| self.begin_accesses(unlocked));
         vault.lock();
         tracing::info!("the vault was locked");
         under_way

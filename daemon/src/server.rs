@@ -31,6 +31,7 @@ const RESERVE: usize = 4;
 pub(crate) async fn run(agent: Arc<Agent>, listener: &UnixListener) {
     let limit = agent.config().socket.max_connections.min(harden::connections());
     let permits = Arc::new(Semaphore::new(limit));
+    let share_of_each = (limit / SHARE).max(1);
     let mut shares: HashMap<u32, Arc<Semaphore>> = HashMap::new();
     loop {
         let accepted = tokio::select! {
@@ -62,10 +63,10 @@ pub(crate) async fn run(agent: Arc<Agent>, listener: &UnixListener) {
             None
         } else {
             // the last places are the owner's, and no other user has most of the rest
-            let share = shares.entry(caller.uid()).or_insert_with(|| Arc::new(Semaphore::new(limit / SHARE)));
+            let share = shares.entry(caller.uid()).or_insert_with(|| Arc::new(Semaphore::new(share_of_each)));
             let free = permits.available_permits() > limit / RESERVE;
             let Some(share) = share.clone().try_acquire_owned().ok().filter(|_| free) else {
-                let message = format!("your user has {} connections, or too few are left", limit / SHARE);
+                let message = format!("your user has {} connections, or too few are left", share_of_each);
                 turn_away(&stream, CallError::new(ErrorName::TooManyConnections, message).hint("close some"));
                 continue;
             };

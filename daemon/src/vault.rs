@@ -408,8 +408,8 @@ impl Vault {
             self.unlock(root, now)?;
         }
         swapped?;
-        remove_directory(&place.snapshots())?;
         tidy(remove_directory(&place.new_store()));
+        remove_directory(&place.snapshots())?;
         self.unlocked()?.snapshot_of = None;
         Ok(())
     }
@@ -440,7 +440,11 @@ impl Vault {
         })?;
         // what was done since the backup stays in the record
         let since = match &self.state {
-            State::Unlocked(present) => present.audit_since(&manifest)?,
+            // a store that cannot be read is what a backup is for
+            State::Unlocked(present) => present.audit_since(&manifest).unwrap_or_else(|error| {
+                tracing::warn!(%error, "the record of accesses since the backup could not be read");
+                Vec::new()
+            }),
             _ => Vec::new(),
         };
         let held_a_vault = !matches!(self.state, State::Absent(_));

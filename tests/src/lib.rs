@@ -11,6 +11,7 @@
 //! | [`cli`] | runs of `bursar` |
 //! | [`unattended`] | runs without a person |
 //! | [`client_secrets`] | client secrets, and connections that authenticated with them |
+//! | [`record`] | the record of accesses, as the owner reads it |
 //! | [`raw`] | bytes and lines on the socket, and calls as plain JSON |
 //! | [`secrets`] | parameters of `secret.create`, one of every type |
 //! | [`library`] | an organization with elements, and parameters of packages |
@@ -46,6 +47,7 @@ pub mod pages;
 pub mod patience;
 pub mod processes;
 pub mod raw;
+pub mod record;
 pub mod secrets;
 pub mod talk;
 pub mod unattended;

@@ -9,12 +9,16 @@
     reason = "a test fails by panicking, says on stderr what it leaves out, and gives json literals away"
 )]
 
+mod a_backup_revives_no_right;
 mod a_credential_becomes_an_artifact;
 mod a_foreign_client_works;
 mod a_library_is_resolved_whole;
 mod a_library_reaches_files_in_two_stages;
+mod a_list_that_is_not_understood_leaves_no_rights;
+mod a_locked_vault_has_recorded_what_it_gave;
 mod a_published_version_never_changes;
 mod a_refusal_does_not_say_what_there_is;
+mod a_right_that_ends_ends_what_waits_for_it;
 mod a_sync_is_whole_or_nothing;
 mod a_sync_keeps_up_what_was_built;
 mod a_workspace_trusts_once;
@@ -48,10 +52,12 @@ mod hostile_lines_do_no_harm;
 mod kill_9_loses_nothing_acknowledged;
 mod masked_output_holds_no_value;
 mod names_and_fields_are_checked;
+mod nobody_fills_the_record_of_others;
 mod non_interactive_mode;
 mod nothing_dead_is_served;
 mod one_exchange_for_many_callers;
 mod other_users_are_refused;
+mod other_users_have_a_share_of_the_connections;
 mod packages_hand_out_what_they_name;
 mod readme_tour;
 mod refresh_happens_before_expiry;
@@ -69,4 +75,6 @@ mod watchers_are_told;
 mod what_ends_is_listed;
 mod what_is_published_holds_no_fault_and_no_secret;
 mod where_a_secret_is_applied;
+mod who_publishes_learns_nothing_of_other_environments;
+mod workspaces_of_others_stay_as_they_are;
 mod wrong_client_secrets_cost_time;

@@ -68,10 +68,40 @@ fn a_whole_list_of_guesses_is_one() {
     let guesses = vec![guess(); 32];
     let refused = home.call("authenticate", json!({ "client_secrets": guesses })).unwrap_err();
     assert_eq!(refused.name, "client_secret_unknown");
-    let mut with_a_right_one = guesses[1..].to_vec();
-    with_a_right_one.push(issued.value);
-    home.call("authenticate", json!({ "client_secrets": with_a_right_one })).unwrap();
-    assert_eq!(authenticate(&home, &guess()).unwrap_err().name, "throttled", "a right one hides no guess");
+    // it was the first, which is forgiven
+    authenticate(&home, &issued.value).unwrap();
+    home.call("authenticate", json!({ "client_secrets": guesses })).unwrap_err();
+    assert_eq!(authenticate(&home, &issued.value).unwrap_err().name, "throttled");
+}
+
+#[test]
+fn who_has_a_right_one_is_guessing_nothing() {
+    let (home, _daemon, issued) = vault();
+    let mut with_a_right_one = vec![guess(); 31];
+    for at in 0..20 {
+        with_a_right_one.insert(at, issued.value.clone());
+        let told = home.call("authenticate", json!({ "client_secrets": with_a_right_one })).unwrap();
+        let errors: Vec<_> =
+            told["client_secrets"].as_array().unwrap().iter().map(|one| &one["error"]).collect();
+        assert_eq!(errors.iter().filter(|error| error.is_null()).count(), 1, "{errors:?}");
+        assert!(errors.contains(&&json!("client_secret_unknown")), "the others are told all the same");
+        with_a_right_one.remove(at);
+    }
+    // one that ended is nobody's guess either
+    let revoked = issue(&home, "acme", "viewer", None);
+    home.ok("client_secret.revoke", json!({ "id": revoked.id }));
+    let ended = json!({ "client_secrets": [revoked.value, guess()] });
+    for _ in 0..10 {
+        assert_eq!(home.refused("authenticate", ended.clone()), "client_secret_revoked");
+    }
+    authenticate(&home, &issued.value).unwrap();
+    // nor does that forgive wrong ones alone
+    guess_until_told_to_wait(&home);
+    let listed = home.call("authenticate", json!({ "client_secrets": with_a_right_one }));
+    assert_eq!(listed.unwrap_err().name, "throttled");
+    with_a_right_one[0] = issued.value;
+    let listed = home.call("authenticate", json!({ "client_secrets": with_a_right_one }));
+    assert_eq!(listed.unwrap_err().name, "throttled", "who has to wait is not told whether it is right");
 }
 
 #[test]

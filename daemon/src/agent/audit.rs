@@ -21,6 +21,9 @@ const BLOCKS_LOOKED_AT: usize = 1_024;
 /// How many blocks are proved while the vault is held: a millisecond that answers wait.
 const PROVED_AT_ONCE: usize = 256;
 
+/// How far times may run back from one entry to the next, in seconds: a clock that is set by hours is looked past.
+const CLOCK_SLACK: i64 = 24 * 3_600;
+
 /// How many faults a proof tells.
 const FAULTS_TOLD: usize = 100;
 
@@ -145,7 +148,6 @@ impl Agent {
                 if wanted.fits(entry) {
                     entries.push(shown(at, entry));
                 }
-                // entries have the order of their commits, and times may differ by the second in which they waited
                 if wanted.since.is_some_and(|since| entry.at < since.seconds() - CLOCK_SLACK) {
                     return Ok(page(entries, None));
                 }
@@ -199,9 +201,6 @@ impl Agent {
         }
     }
 }
-
-/// How far times may run back from one entry to the next, in seconds: a clock that is set by hours is looked past.
-const CLOCK_SLACK: i64 = 24 * 3_600;
 
 #[cfg(test)]
 mod tests;

@@ -9,7 +9,7 @@ use crate::policy::{Lapse, Principal};
 use crate::server::session::{Party, Session};
 use crate::vault::catalog::{Catalog, ClientSecret, Hash};
 use crate::vault::store::Id;
-use crate::vault::{Change, VaultError, crypto, usage};
+use crate::vault::{Change, Vault, VaultError, crypto, usage};
 use bursar_proto::call::{
     Authenticate, CI_FACT_MAX, CI_FACTS_MAX, CLIENT_SECRET_LIFE, CLIENT_SECRET_LIFE_MAX, ClientSecretCreate,
     ClientSecretList, ClientSecretRotate, ClientSecretSetAnalytics, DESCRIPTION_MAX,
@@ -339,38 +339,30 @@ impl Agent {
     }
 }
 
-/// Client secrets that ended: when they were revoked, and whether they were found expired.
-pub(super) type Ended = Vec<(PublicId, Option<Timestamp>, bool)>;
+/// How the client secrets of a vault stand, so that an older copy of it gives none a right that it has lost.
+pub(super) fn standing(vault: &mut Vault) -> Vec<ClientSecret> {
+    vault
+        .unlocked()
+        .map(|unlocked| unlocked.catalog.client_secrets.values().cloned().collect())
+        .unwrap_or_default()
+}
 
-impl Agent {
-    /// The client secrets that a backup must not bring back.
-    pub(super) fn ended_client_secrets(&self) -> Ended {
-        let mut vault = self.vault();
-        let known = vault.unlocked().ok().map(|unlocked| unlocked.catalog.client_secrets.values());
-        let ended = known.into_iter().flatten().filter(|one| one.revoked_at.is_some() || one.lapsed);
-        ended.map(|one| (one.public.clone(), one.revoked_at, one.lapsed)).collect()
-    }
-
-    /// Ends client secrets again that an older copy of the vault has as they were.
-    pub(super) async fn end_again(self: &Arc<Self>, ended: Ended) -> Result<(), CallError> {
-        let written = {
-            let mut vault = self.vault();
-            vault.unlocked()?.write(&[], |catalog| {
-                let mut changes = Vec::new();
-                for (public, revoked_at, lapsed) in ended {
-                    let Some((id, _)) = catalog.client_secret(&public) else { continue };
-                    if let Some(one) = catalog.client_secrets.get_mut(&id) {
-                        one.revoked_at = one.revoked_at.or(revoked_at);
-                        one.lapsed |= lapsed;
-                        changes.push(Change::ClientSecret(id));
-                    }
-                }
-                Ok::<_, CallError>((changes, ()))
-            })
-        };
-        let (committed, ()) = written.inspect_err(|_| self.unspoil())?;
-        self.durable(committed).await
-    }
+/// Ends client secrets again that an older copy of the vault has as they were. Blocks.
+pub(super) fn end_again(vault: &mut Vault, standing: Vec<ClientSecret>) -> Result<(), VaultError> {
+    let (committed, ()) = vault.unlocked()?.write(&[], |catalog| {
+        let mut changes = Vec::new();
+        for known in standing {
+            let Some((id, _)) = catalog.client_secret(&known.public) else { continue };
+            if let Some(one) = catalog.client_secrets.get_mut(&id) {
+                one.revoked_at = one.revoked_at.or(known.revoked_at);
+                one.lapsed |= known.lapsed;
+                one.expires_at = one.expires_at.min(known.expires_at);
+                changes.push(Change::ClientSecret(id));
+            }
+        }
+        Ok::<_, VaultError>((changes, ()))
+    })?;
+    Ok(committed.durable_blocking()?)
 }
 
 /// A client secret by its public id.

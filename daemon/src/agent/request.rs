@@ -305,7 +305,10 @@ impl Agent {
             });
             match written {
                 Ok((committed, ())) => drop(agent.durable(committed).await),
-                Err(error) => tracing::warn!(%error, "it could not be kept that a client secret expired"),
+                Err(error) => {
+                    tracing::warn!(%error, "it could not be kept that a client secret expired");
+                    agent.unspoil();
+                }
             }
         });
     }

@@ -1,5 +1,6 @@
 //! vault.*: make, open, close, copy and replace the vault. Derivations run on worker threads.
 
+use super::client_secret::{end_again, standing};
 use super::request::Request;
 use super::{Agent, on_worker};
 use crate::audit::{Entry, OK};
@@ -170,10 +171,15 @@ impl Agent {
             Ok::<_, HeaderError>(header)
         })
         .await??;
-        let entry = Entry { outcome: OK, ..request.taken() }.record();
-        let committed = self.vault().replace_header(header, &[entry]);
-        let committed = committed.inspect_err(|_| request.not_taken())?;
+        let entry = [Entry { outcome: OK, ..request.taken() }.record()];
+        let written = {
+            let mut vault = self.vault();
+            let number = vault.unlocked()?.audit_bounds().1;
+            vault.replace_header(header, &entry).map(|committed| (number, committed))
+        };
+        let (number, committed) = written.inspect_err(|_| request.not_taken())?;
         self.durable(committed).await.inspect_err(|_| request.not_taken())?;
+        self.audit.tell(number, &entry);
         tracing::info!("the passphrase was changed");
         self.vault_state()
     }
@@ -236,15 +242,19 @@ impl Agent {
         let root = self.open(header, opener(call.passphrase, call.key_file)?).await?;
         // what waits for the record belongs to the vault that is replaced
         self.write_accesses().await;
-        let ended = self.ended_client_secrets();
         let agent = self.clone();
         let (records, secrets, replaced) = on_worker({
             let path = path.clone();
-            move || agent.vault().restore(&path, root, agent.clock.now())
+            move || {
+                let mut vault = agent.vault();
+                let standing = standing(&mut vault);
+                let restored = vault.restore(&path, root, agent.clock.now())?;
+                end_again(&mut vault, standing)?;
+                Ok::<_, VaultError>(restored)
+            }
         })
         .await??;
         self.audit.open();
-        self.end_again(ended).await?;
         self.wake.notify_one();
         tracing::info!("a backup was restored");
         Ok(reply::Backup {

@@ -27,13 +27,9 @@ impl Agent {
         let mut vault = self.vault();
         let catalog = &vault.unlocked()?.catalog;
         let known = catalog.workspace_id(request.user(), path).and_then(|id| catalog.workspaces.get(&id));
-        let mut shown =
+        let shown =
             known.map_or_else(|| view(catalog, &new(None, path)), |workspace| view(catalog, workspace));
-        // of other organizations nothing is told, and `workspace_record` leaves it as it is
-        shown.files.retain(|file| request.sees(&file.package.organization));
-        shown.environment = shown.environment.filter(|name| request.sees(&name.organization));
-        shown.deleted.retain(|path| shown.files.iter().any(|file| file.path == *path));
-        Ok(shown)
+        Ok(seen(shown, request))
     }
 
     pub(super) fn workspace_list(&self) -> Result<Vec<reply::WorkspaceListed>, CallError> {
@@ -98,7 +94,7 @@ impl Agent {
             workspace.environment = Some(environment_id(catalog, &environment)?);
             let mut files = files;
             for file in &mut files {
-                file.secrets.extend(still_held(catalog, workspace, file, synced_at.is_some()));
+                file.secrets.extend(still_held(catalog, workspace, file, synced_at.is_some(), request));
             }
             // what the caller is not told of, it does not make the agent forget
             let unseen = workspace.files.iter().filter(|old| !request.sees(&old.package.organization));
@@ -164,7 +160,7 @@ impl Agent {
             workspace.parts = parts;
             changes.extend(written);
             changes.push(Change::Workspace(id));
-            let shown = view(catalog, &workspace);
+            let shown = seen(view(catalog, &workspace), request);
             catalog.insert_workspace(id, workspace);
             changes.extend(catalog.bury(|_| false).into_iter().map(Change::Tombstone));
             Ok((changes, shown))
@@ -216,15 +212,37 @@ fn noted(
 /// The deleted secrets whose values lie in a file that has not changed since: a name stands for them no more. Before a file is
 /// written it is told with what it is and what it will be, and at the end of a sync with what it is alone: what was dropped
 /// then was written over.
-fn still_held(catalog: &Catalog, known: &Workspace, file: &WorkspaceFile, at_end: bool) -> Vec<Id> {
-    let old = known.files.iter().find(|old| old.path == file.path);
-    let stays = |old: &&WorkspaceFile| {
-        let mut kept = old.digests.iter().map(|digest| file.digests.contains(digest));
-        if at_end { kept.all(|kept| kept) } else { kept.any(|kept| kept) }
+///
+/// Of who is no owner more stays: the secrets of a file that is as it was, and those of a file that this caller is not told of.
+fn still_held(
+    catalog: &Catalog,
+    known: &Workspace,
+    file: &WorkspaceFile,
+    at_end: bool,
+    request: &Request,
+) -> Vec<Id> {
+    let Some(old) = known.files.iter().find(|old| old.path == file.path) else { return Vec::new() };
+    let mut kept = old.digests.iter().map(|digest| file.digests.contains(digest));
+    let is_same = if at_end { kept.all(|kept| kept) } else { kept.any(|kept| kept) };
+    let is_unseen = !request.sees(&old.package.organization);
+    let stays = |id: &&Id| match (is_unseen, is_same) {
+        (true, _) => true,
+        (false, true) => !request.is_owners() || catalog.tombstones.contains_key(*id),
+        (false, false) => false,
     };
-    let same = old.filter(|old| stays(old));
-    let ids = same.into_iter().flat_map(|old| &old.secrets);
-    ids.filter(|id| catalog.tombstones.contains_key(*id)).copied().collect()
+    let fresh = old.secrets.iter().filter(stays).filter(|id| !file.secrets.contains(id));
+    fresh.copied().collect()
+}
+
+/// What a caller is told of a workspace: of other organizations nothing, and a record of its own leaves that as it is.
+fn seen(mut shown: reply::Workspace, request: &Request) -> reply::Workspace {
+    shown.files.retain(|file| request.sees(&file.package.organization));
+    shown.environment = shown.environment.filter(|name| request.sees(&name.organization));
+    shown.deleted.retain(|path| shown.files.iter().any(|file| file.path == *path));
+    for file in &mut shown.files {
+        file.secrets.retain(|secret| request.sees(&secret.organization));
+    }
+    shown
 }
 
 /// Files in the order of their paths, each once.

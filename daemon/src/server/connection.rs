@@ -336,7 +336,9 @@ impl Connection {
             begun = Some(Watch { changes: agent.changes(), only: agent.watch(&watch)? });
             Ok(())
         });
-        self.watch = begun.or(self.watch.take());
+        if started.is_ok() {
+            self.watch = begun;
+        }
         self.answer_watch(id, started);
     }
 
@@ -348,7 +350,9 @@ impl Connection {
             begun = Some(AuditWatched { entries: agent.audit.watch(), wanted: agent.audit_watch(watch)? });
             Ok(())
         });
-        self.audit_watch = begun.or(self.audit_watch.take());
+        if started.is_ok() {
+            self.audit_watch = begun;
+        }
         self.answer_watch(id, started);
     }
 

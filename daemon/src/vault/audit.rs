@@ -20,6 +20,9 @@ const BLOCK_SIZE: usize = 32 * 1024;
 /// How many old blocks one commit drops beside twice as many as it adds: so many are soon caught up with, and it never takes long.
 const DROPPED_AT_ONCE: usize = 8;
 
+/// How many entries a restore carries over: some tens of megabytes for a moment.
+const RESTORED_MAX: usize = 100_000;
+
 /// What an entry takes beside its texts, in bytes, counted generously.
 const ENTRY_OVERHEAD: usize = 160;
 
@@ -146,6 +149,9 @@ impl Unlocked {
             number = first + entries.len() as u64;
             since.extend(entries.into_iter().skip(known));
         }
+        // one commit takes what is kept, and no more
+        let most = usize::try_from(self.audit_kept).unwrap_or(usize::MAX).min(RESTORED_MAX);
+        since.drain(..since.len().saturating_sub(most));
         Ok(since)
     }
 
