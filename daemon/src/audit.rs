@@ -9,6 +9,7 @@ use crate::policy::{GrantedBy, Principal};
 use crate::server::session::Party;
 use crate::vault::record::AuditEntryV1;
 use crate::vault::store::{Committed, Id, IdMap};
+use crate::vault::usage::OTHERS;
 use crate::vault::{Unlocked, VaultError};
 use bursar_proto::client_secret::PublicId;
 use bursar_proto::error::{CallError, ErrorName};
@@ -65,6 +66,8 @@ pub(crate) struct Entry {
     pub(crate) client_secret: Option<PublicId>,
     /// The command by which that client secret is used, where this is the first that it allowed on its connection.
     pub(crate) used_for: Option<Arc<str>>,
+    /// How many uses that are, where several are counted together.
+    pub(crate) uses: u64,
     pub(crate) outcome: &'static str,
     pub(crate) count: u64,
     pub(crate) ci: Option<Arc<BTreeMap<String, String>>>,
@@ -89,6 +92,7 @@ impl Entry {
             secret: Some((Some(secret.0), secret.1)),
             client_secret: None,
             used_for: None,
+            uses: 1,
             outcome,
             count: 1,
             ci: None,
@@ -132,6 +136,7 @@ impl Entry {
             secret: None,
             client_secret,
             used_for,
+            uses: 1,
             outcome: OK,
             count: 1,
             ci: None,
@@ -217,8 +222,8 @@ pub(crate) struct Audit {
     watched: broadcast::Sender<Arc<AuditEntry>>,
 }
 
-/// By what calls beyond a user's share are counted: user, client secret, method, outcome.
-type Together = (u32, Option<PublicId>, &'static str, &'static str);
+/// By what calls beyond a user's share are counted: user, client secret, whether that counts as a use of it, method, outcome.
+type Together = (u32, Option<PublicId>, bool, &'static str, &'static str);
 
 #[derive(Default)]
 struct Queue {
@@ -260,6 +265,7 @@ impl Audit {
         let known = together.as_ref().and_then(|key| queue.together.get(key));
         if let Some((_, at)) = known.copied().filter(|(second, _)| *second == entry.at) {
             queue.waiting[at].count += entry.count;
+            queue.waiting[at].uses += entry.uses;
             return Ok(());
         }
         if let Some(at) = queue.recent(&entry) {
@@ -422,9 +428,10 @@ impl Queue {
         if *count <= OTHERS_A_SECOND {
             return (entry, None);
         }
-        let key = (uid, entry.client_secret.clone(), entry.method, entry.outcome);
-        let key = entry.used_for.is_none().then_some(key);
-        (Entry { subject: None, secret: None, pid: None, executable: None, ci: None, ..entry }, key)
+        let used_for = entry.used_for.is_some().then(|| OTHERS.into());
+        let key = (uid, entry.client_secret.clone(), used_for.is_some(), entry.method, entry.outcome);
+        let bare = Entry { subject: None, secret: None, pid: None, executable: None, ci: None, ..entry };
+        (Entry { used_for, ..bare }, Some(key))
     }
 
     /// Where one of the last entries waits that is the same but for its count.

@@ -266,6 +266,12 @@ fn allowing<'g>(grants: &'g [Grant], needs: Needs, place: &Place) -> Result<&'g 
             .hint("authenticate with a client secret, or see [access] in the agent's config"));
     };
     let (name, hint) = nearest.told();
+    let is_rule = refused.first().is_some_and(|(_, grant)| matches!(grant.by, GrantedBy::Rule(_)));
+    let hint = if is_rule {
+        "the roles of users, groups and units stand in the agent's config, under [access]"
+    } else {
+        hint
+    };
     let told = refused.iter().take(REASONS_MAX).map(|(misfit, grant)| grant.reason(*misfit, place));
     let mut message = told.collect::<Vec<_>>().join("; ");
     if refused.len() > REASONS_MAX {
@@ -387,7 +393,7 @@ impl Principal {
         }
     }
 
-    /// Whether a secret of an organization, bound to an environment or to none, is within its reach.
+    /// Whether a secret of an organization, bound to an environment or to none, is within its reach as a publisher.
     pub(crate) fn reaches(&self, organization: &OrganizationName, environment: Option<&Qualified>) -> bool {
         let within = |grant: &Grant| match (&grant.environment, environment) {
             (None, _) | (Some(_), None) => true,
@@ -397,7 +403,8 @@ impl Principal {
             Self::Own | Self::Owner => true,
             Self::Admitted(grants) | Self::Secrets(grants) => grants
                 .iter()
-                .any(|grant| grant.lapse.is_none() && grant.organization == *organization && within(grant)),
+                .filter(|grant| grant.lapse.is_none() && grant.role == Role::Contributor)
+                .any(|grant| grant.organization == *organization && within(grant)),
             Self::Stranger => false,
         }
     }

@@ -66,7 +66,7 @@ pub(crate) async fn run(agent: Arc<Agent>, listener: &UnixListener) {
             let share = shares.entry(caller.uid()).or_insert_with(|| Arc::new(Semaphore::new(share_of_each)));
             let free = permits.available_permits() > limit / RESERVE;
             let Some(share) = share.clone().try_acquire_owned().ok().filter(|_| free) else {
-                let message = format!("your user has {} connections, or too few are left", share_of_each);
+                let message = format!("your user has {share_of_each} connections, or too few are left");
                 turn_away(&stream, CallError::new(ErrorName::TooManyConnections, message).hint("close some"));
                 continue;
             };

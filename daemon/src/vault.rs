@@ -34,6 +34,7 @@ pub(crate) mod usage;
 
 pub(crate) use unlocked::{Change, Unlocked};
 
+use crate::audit::OK;
 use backup::BackupError;
 use bursar_proto::kind::{Stage, VaultState};
 use bursar_proto::name::{OrganizationName, Qualified};
@@ -459,8 +460,9 @@ impl Vault {
         self.exchange_stores(&aside)?;
         self.open_anew(root, now)?;
         if !since.is_empty() {
-            let (committed, ()) =
-                self.unlocked()?.write(&since, |_| Ok::<_, VaultError>((Vec::new(), ())))?;
+            let (committed, ()) = self
+                .unlocked()?
+                .write(&since, |catalog| Ok::<_, VaultError>((bereft(catalog, &since), ())))?;
             committed.durable_blocking()?;
         }
         let replaced = if held_a_vault {
@@ -535,6 +537,21 @@ fn tidy<E: std::fmt::Display>(result: Result<(), E>) {
     if let Err(error) = result {
         tracing::warn!(%error, "something was left behind");
     }
+}
+
+/// Ends the client secrets of organizations that were deleted `since`: they went with those, and a backup has them again.
+fn bereft(catalog: &mut Catalog, since: &[AuditEntryV1]) -> Vec<Change> {
+    let mut changes = Vec::new();
+    for entry in since.iter().filter(|entry| entry.method == "organization.delete" && entry.outcome == OK) {
+        let of = |name: &str| entry.subject.as_deref() == Some(name);
+        for id in catalog.client_secrets_of(|one| of(one.organization.as_str())) {
+            if let Some(one) = catalog.client_secrets.get_mut(&id) {
+                one.revoked_at.get_or_insert(Timestamp::from_seconds(entry.at));
+                changes.push(Change::ClientSecret(id));
+            }
+        }
+    }
+    changes
 }
 
 /// Puts a new organization with its first environment into the catalog; answers what to write.

@@ -65,10 +65,4 @@ fn who_publishes_for_all_of_them_is_told_of_all_and_the_owner_of_everything() {
     }
     try_out(&mut socket, "value-of-beta").unwrap();
     is_told(&mut owner, "value-of-beta", "beta/api");
-    // several count together
-    let beta = issue(&home, "beta", "viewer", None);
-    let staging = issue(&home, "acme", "contributor", Some("staging"));
-    let mut both = authenticated(&home, &[&staging, &beta]);
-    is_told(&mut both, "value-of-beta", "beta/api");
-    try_out(&mut both, "value-of-production").unwrap();
 }

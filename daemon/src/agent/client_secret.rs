@@ -398,8 +398,10 @@ fn ended(secret: &ClientSecret, lapse: Lapse) -> CallError {
         Lapse::Expired(_) => ErrorName::ClientSecretExpired,
         Lapse::Revoked(_) => ErrorName::ClientSecretRevoked,
     };
-    CallError::new(name, format!("client secret {} {lapse}", secret.public))
-        .hint(format!("issue another: bursar client-secret create --organization {}", secret.organization))
+    CallError::new(name, format!("client secret {} {lapse}", secret.public)).hint(format!(
+        "issue another: bursar client-secret create --organization {} --role {} --description WHAT-FOR",
+        secret.organization, secret.role
+    ))
 }
 
 fn refused_secret(id: Option<PublicId>, error: CallError) -> AuthenticatedSecret {

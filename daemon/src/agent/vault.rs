@@ -239,16 +239,31 @@ impl Agent {
         })
         .await?
         .map_err(VaultError::from)?;
-        let root = self.open(header, opener(call.passphrase, call.key_file)?).await?;
+        let opener = opener(call.passphrase, call.key_file)?;
+        let root = self.open(header, opener.clone()).await?;
+        // a vault that is locked has a record and ended rights as well, and most often it is the same key that shows them
+        let locked = {
+            let vault = self.vault();
+            vault.header().ok().filter(|_| vault.state() == VaultState::Locked).cloned()
+        };
+        let present = match locked {
+            Some(header) => on_worker(move || header.open(&opener)).await?.ok(),
+            None => None,
+        };
         // what waits for the record belongs to the vault that is replaced
         self.write_accesses().await;
         let agent = self.clone();
         let (records, secrets, replaced) = on_worker({
             let path = path.clone();
             move || {
-                let mut vault = agent.vault();
+                let (mut vault, now) = (agent.vault(), agent.clock.now());
+                let was_locked = present.is_some_and(|root| vault.unlock(root, now).is_ok());
                 let standing = standing(&mut vault);
-                let restored = vault.restore(&path, root, agent.clock.now())?;
+                let restored = vault.restore(&path, root, now);
+                if restored.is_err() && was_locked {
+                    vault.lock();
+                }
+                let restored = restored?;
                 end_again(&mut vault, standing)?;
                 Ok::<_, VaultError>(restored)
             }

@@ -268,6 +268,10 @@ impl Connection {
         }
         match decode(&request) {
             Err(error) => {
+                // a misspelt name is no reason to go on with the rights of before
+                if error.name == ErrorName::UnknownMethod && holds(line, b"\"client_secrets\"") {
+                    self.deprive();
+                }
                 write_error(&mut self.output, Some(id), error);
             }
             Ok(Call::Authenticate(call)) => self.authenticate(id, call),

@@ -57,6 +57,7 @@ enum OpenedBy {
 }
 
 /// What a caller brings to open the vault.
+#[derive(Clone)]
 pub(crate) enum Opener {
     /// A passphrase.
     Passphrase(Arc<Sensitive>),

@@ -19,7 +19,7 @@ pub(crate) const MONTHS_KEPT: u16 = 13;
 const NAMES_MAX: usize = 32;
 
 /// What is counted under no name of its own.
-const OTHERS: &str = "others";
+pub(crate) const OTHERS: &str = "others";
 
 /// A month, counted from the year 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -119,7 +119,7 @@ impl Unlocked {
                 && let Some((id, secret)) = self.catalog.client_secret(public)
                 && secret.analytics != Analytics::Disabled
             {
-                uses.push(Use { id, at: entry.at, by: command.to_string(), count: 1 });
+                uses.push(Use { id, at: entry.at, by: command.to_string(), count: entry.uses });
             }
         }
         uses
