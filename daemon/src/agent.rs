@@ -22,6 +22,7 @@
 
 mod artifact;
 mod audit;
+mod authenticate;
 mod client_secret;
 mod element;
 mod environment;
@@ -53,13 +54,13 @@ use crate::refresh::Flights;
 use crate::vault::catalog::{Catalog, Secret};
 use crate::vault::store::{Committed, Id};
 use crate::vault::{Unlocked, Vault, VaultError};
+use authenticate::Waits;
 use bursar_proto::call::Call;
 use bursar_proto::error::{CallError, ErrorName};
 use bursar_proto::kind::Change;
 use bursar_proto::name::{Qualified, Reference};
 use bursar_proto::reply::{Changed, Empty};
 use bursar_proto::time::Timestamp;
-use client_secret::Waits;
 use request::Request;
 use secret::Callers;
 use serde::Serialize;

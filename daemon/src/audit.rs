@@ -4,23 +4,22 @@
 //! [`run`]. A value is handed out only if its entry has a place: where the queue is full, or the disk refuses it,
 //! reads are refused.
 
-use crate::agent::Agent;
-use crate::policy::{GrantedBy, Principal};
-use crate::server::session::Party;
+mod entry;
+mod writer;
+
+pub(crate) use entry::{Entry, OK, shown};
+pub(crate) use writer::{Written, run};
+
 use crate::vault::record::AuditEntryV1;
-use crate::vault::store::{Committed, Id, IdMap};
+use crate::vault::store::{Id, IdMap};
 use crate::vault::usage::OTHERS;
-use crate::vault::{Unlocked, VaultError};
 use bursar_proto::client_secret::PublicId;
 use bursar_proto::error::{CallError, ErrorName};
-use bursar_proto::name::Qualified;
 use bursar_proto::reply::AuditEntry;
 use bursar_proto::time::Timestamp;
-use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 use tokio::sync::{Notify, broadcast};
 
 /// Entries that wait, at the most: some megabytes of memory. What is the same within a second is one entry.
@@ -28,12 +27,6 @@ const WAITING_MAX: usize = 16_384;
 
 /// How many end the time to gather.
 const HALF_FULL: usize = WAITING_MAX / 2;
-
-/// How long entries gather before they are written: with what a commit takes, they are on the disk within a second.
-const GATHER: Duration = Duration::from_millis(300);
-
-/// The pause after a commit that failed.
-const PAUSE: Duration = Duration::from_secs(1);
 
 /// How many calls of a user who is no owner are kept whole in a second, values that are handed out apart: what comes beyond is
 /// counted by method and outcome alone, so that whoever is let in neither fills the queue nor soon makes the oldest entries go.
@@ -44,156 +37,6 @@ const SAME_WITHIN: usize = 8;
 
 /// Entries that a watcher may lag behind before some are dropped, and it is told how many.
 const WATCHED_KEPT: usize = 1_024;
-
-/// The longest path of an executable that is kept, in bytes.
-const EXECUTABLE_MAX: usize = 512;
-
-/// The outcome of what was done.
-pub(crate) const OK: &str = "ok";
-
-/// One access.
-#[derive(Clone)]
-pub(crate) struct Entry {
-    pub(crate) at: Timestamp,
-    pub(crate) principal: Cow<'static, str>,
-    pub(crate) uid: Option<u32>,
-    pub(crate) pid: Option<u32>,
-    pub(crate) executable: Option<Arc<str>>,
-    pub(crate) method: &'static str,
-    pub(crate) subject: Option<Arc<str>>,
-    /// The secret; its id where there is one of that name.
-    pub(crate) secret: Option<(Option<Id>, Qualified)>,
-    pub(crate) client_secret: Option<PublicId>,
-    /// The command by which that client secret is used, where this is the first that it allowed on its connection.
-    pub(crate) used_for: Option<Arc<str>>,
-    /// How many uses that are, where several are counted together.
-    pub(crate) uses: u64,
-    pub(crate) outcome: &'static str,
-    pub(crate) count: u64,
-    pub(crate) ci: Option<Arc<BTreeMap<String, String>>>,
-}
-
-impl Entry {
-    /// Something that the agent did by itself.
-    pub(crate) fn of_agent(
-        method: &'static str,
-        secret: (Id, Qualified),
-        outcome: &'static str,
-        at: Timestamp,
-    ) -> Self {
-        Self {
-            at,
-            principal: "agent".into(),
-            uid: None,
-            pid: None,
-            executable: None,
-            method,
-            subject: None,
-            secret: Some((Some(secret.0), secret.1)),
-            client_secret: None,
-            used_for: None,
-            uses: 1,
-            outcome,
-            count: 1,
-            ci: None,
-        }
-    }
-
-    /// A request of `party`, as `principal`, allowed by `by`.
-    pub(crate) fn of_request(
-        party: &Party,
-        principal: &Principal,
-        by: Option<&GrantedBy>,
-        method: &'static str,
-        at: Timestamp,
-    ) -> Self {
-        let client_secret = match by {
-            Some(GrantedBy::Secret(id)) => Some(id.clone()),
-            Some(GrantedBy::Rule(_)) => None,
-            None => party.session.as_ref().and_then(|session| session.secrets.first().cloned()),
-        };
-        let used_for = party.session.as_ref().zip(client_secret.as_ref().filter(|_| by.is_some())).and_then(
-            |(session, id)| {
-                let command = session.command.clone().unwrap_or_else(|| method.into());
-                session.first_use(id).then_some(command)
-            },
-        );
-        let executable = party.caller.executable().map(|path| {
-            if path.len() > EXECUTABLE_MAX {
-                path[..path.floor_char_boundary(EXECUTABLE_MAX)].into()
-            } else {
-                path.clone()
-            }
-        });
-        Self {
-            at,
-            principal: told(principal, by),
-            uid: Some(party.caller.uid()),
-            pid: party.caller.pid().and_then(|pid| pid.try_into().ok()),
-            executable,
-            method,
-            subject: None,
-            secret: None,
-            client_secret,
-            used_for,
-            uses: 1,
-            outcome: OK,
-            count: 1,
-            ci: None,
-        }
-    }
-
-    /// As the store keeps it.
-    pub(crate) fn record(&self) -> AuditEntryV1 {
-        AuditEntryV1 {
-            at: self.at.seconds(),
-            principal: self.principal.to_string(),
-            uid: self.uid,
-            pid: self.pid,
-            executable: self.executable.as_deref().map(str::to_owned),
-            method: self.method.to_owned(),
-            subject: self.subject.as_deref().map(str::to_owned),
-            secret: self.secret.as_ref().map(|(id, name)| (id.unwrap_or_default(), name.to_string())),
-            client_secret: self.client_secret.as_ref().map(ToString::to_string),
-            outcome: self.outcome.to_owned(),
-            count: self.count,
-            ci: self
-                .ci
-                .as_ref()
-                .map(|facts| facts.iter().map(|(name, text)| (name.clone(), text.clone())).collect()),
-        }
-    }
-
-    /// Whether it is kept as it is however many there are: an owner's, the agent's own, and values that are handed out.
-    fn is_kept_whole(&self) -> bool {
-        let gives_a_value = self.method == "package.get" && self.outcome == OK;
-        gives_a_value || matches!(&*self.principal, "owner" | "agent")
-    }
-
-    /// Whether `next` is the same but for its count. A use that is counted stays an entry of its own.
-    fn same_as(&self, next: &Self) -> bool {
-        let Self { at, principal, uid, pid, executable, method, subject, secret, .. } = self;
-        let Self { client_secret, outcome, ci, .. } = self;
-        next.used_for.is_none()
-            && (at, pid, uid, method, outcome)
-                == (&next.at, &next.pid, &next.uid, &next.method, &next.outcome)
-            && (secret, subject) == (&next.secret, &next.subject)
-            && (principal, client_secret) == (&next.principal, &next.client_secret)
-            && (executable, ci) == (&next.executable, &next.ci)
-    }
-}
-
-/// As whom, in words.
-fn told(principal: &Principal, by: Option<&GrantedBy>) -> Cow<'static, str> {
-    match (principal, by) {
-        (_, Some(by)) => by.to_string().into(),
-        (Principal::Own | Principal::Owner, None) => "owner".into(),
-        (Principal::Admitted(grants) | Principal::Secrets(grants), None) => {
-            grants.first().map_or("nobody".into(), |grant| grant.by.to_string().into())
-        }
-        (Principal::Stranger, None) => "nobody".into(),
-    }
-}
 
 /// The access cannot be recorded, and so it is not given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -443,156 +286,6 @@ impl Queue {
     fn has_room(&self) -> bool {
         self.waiting.len() + self.under_way < WAITING_MAX
     }
-}
-
-/// An entry as it is answered. A record that was written by us reads; a name that does not is left out.
-pub(crate) fn shown(number: u64, entry: &AuditEntryV1) -> AuditEntry {
-    let secret = entry.secret.as_ref().and_then(|(_, name)| name.parse::<Qualified>().ok());
-    AuditEntry {
-        number,
-        at: Timestamp::from_seconds(entry.at),
-        principal: entry.principal.clone(),
-        uid: entry.uid,
-        pid: entry.pid,
-        executable: entry.executable.clone(),
-        method: entry.method.clone(),
-        subject: entry.subject.clone().or_else(|| Some(secret.as_ref()?.to_string())),
-        secret,
-        outcome: entry.outcome.clone(),
-        count: entry.count,
-        ci: entry.ci.as_ref().map(|facts| facts.iter().cloned().collect()),
-    }
-}
-
-/// Writes what waits, until the daemon stops.
-pub(crate) async fn run(agent: Arc<Agent>) {
-    loop {
-        tokio::select! {
-            () = agent.shutdown.cancelled() => return,
-            () = agent.audit.bell.notified() => {}
-        }
-        while !agent.audit.is_empty() {
-            if !agent.audit.is_half_full() {
-                tokio::select! {
-                    () = agent.shutdown.cancelled() => return,
-                    // not the bell: what came while others were written has rung it, and may gather as well
-                    () = agent.audit.half_full.notified() => {}
-                    () = tokio::time::sleep(GATHER) => {}
-                }
-            }
-            match agent.write_accesses().await {
-                Written::All => {}
-                // the next unlock rings
-                Written::Locked => break,
-                Written::Failed => tokio::select! {
-                    () = agent.shutdown.cancelled() => return,
-                    () = tokio::time::sleep(PAUSE) => {}
-                },
-            }
-        }
-    }
-}
-
-/// What came of a turn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Written {
-    All,
-    Locked,
-    Failed,
-}
-
-impl Agent {
-    /// Writes what waits; answers when it is on the disk.
-    pub(crate) async fn write_accesses(self: &Arc<Self>) -> Written {
-        let _turn = self.audit.turn.lock().await;
-        let begun = self.vault().unlocked().map(|unlocked| self.begin_accesses(unlocked));
-        match begun {
-            Ok(None) => Written::All,
-            Ok(Some(under_way)) => self.end_accesses(under_way).await,
-            Err(_) if self.audit.is_empty() => Written::All,
-            Err(_) => Written::Locked,
-        }
-    }
-
-    /// Writes what waits, and wipes the keys in the same moment: nothing is handed out in between.
-    pub(crate) async fn lock_recorded(self: &Arc<Self>) {
-        let _turn = self.audit.turn.lock().await;
-        if let Some(under_way) = self.close_vault() {
-            self.end_accesses(under_way).await;
-        }
-    }
-
-    /// The same for a thread that may block.
-    pub(crate) fn lock_now(&self) {
-        if let Some(UnderWay { entries, records, written }) = self.close_vault() {
-            let durable = written.and_then(|(first, committed)| {
-                committed.durable_blocking().map_err(VaultError::from)?;
-                Ok(first)
-            });
-            self.settle_accesses(entries, &records, durable);
-        }
-    }
-
-    fn close_vault(&self) -> Option<UnderWay> {
-        let mut vault = self.vault();
-        self.audit.close();
-        let under_way = vault.unlocked().ok().and_then(|unlocked| self.begin_accesses(unlocked));
-        vault.lock();
-        tracing::info!("the vault was locked");
-        under_way
-    }
-
-    /// Hands what waits to the disk.
-    fn begin_accesses(&self, unlocked: &mut Unlocked) -> Option<UnderWay> {
-        let entries = self.audit.take();
-        if entries.is_empty() {
-            return None;
-        }
-        let records: Vec<AuditEntryV1> = entries.iter().map(Entry::record).collect();
-        let first = unlocked.audit_bounds().1;
-        let written = unlocked.write_accesses(&records, &entries, self.config().usage.secrets);
-        let written = written.map(|committed| (first, committed));
-        Some(UnderWay { entries, records, written })
-    }
-
-    async fn end_accesses(&self, under_way: UnderWay) -> Written {
-        let UnderWay { entries, records, written } = under_way;
-        let durable = match written {
-            Ok((first, committed)) => committed.durable().await.map(|()| first).map_err(VaultError::from),
-            Err(error) => Err(error),
-        };
-        self.settle_accesses(entries, &records, durable)
-    }
-
-    fn settle_accesses(
-        &self,
-        entries: Vec<Entry>,
-        records: &[AuditEntryV1],
-        durable: Result<u64, VaultError>,
-    ) -> Written {
-        self.audit.fails(durable.is_err());
-        match durable {
-            Ok(first) => {
-                self.audit.landed(entries.len(), Vec::new());
-                self.audit.tell(first, records);
-                Written::All
-            }
-            Err(error) => {
-                tracing::error!(%error, "accesses could not be recorded");
-                self.unspoil();
-                // where the disk took it all the same it is told twice, which is better than not at all
-                self.audit.landed(0, entries);
-                Written::Failed
-            }
-        }
-    }
-}
-
-/// Accesses on their way to the disk, and the number of the first of them.
-struct UnderWay {
-    entries: Vec<Entry>,
-    records: Vec<AuditEntryV1>,
-    written: Result<(u64, Committed), VaultError>,
 }
 
 #[cfg(test)]

@@ -1,9 +1,11 @@
 //! What waits for the record of accesses, and what is given while it cannot be written.
 
+use super::writer::GATHER;
 use super::*;
 use crate::agent::tests::{DAY, START, Stage, own};
 use crate::vault::store::Breaks;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_seconds(seconds)

@@ -1,9 +1,14 @@
 //! The life of client secrets, under a clock that only the test moves.
 
 use super::*;
+use crate::agent::authenticate::WAITS_KEPT;
 use crate::agent::tests::{DAY, START, Stage};
+use crate::audit::{Entry, OK};
+use crate::server::session::Party;
 use bursar_proto::call::Call;
+use bursar_proto::client_secret::CLIENT_SECRETS_MAX;
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 /// A client secret as it was issued: its value and its public id.
 struct Issued {
