@@ -102,7 +102,9 @@ impl Fault {
 
 /// Whether an argument is, by its looks, a client secret, whole or in part: its id and something behind it.
 pub(super) fn looks_like_one(argument: &str) -> bool {
-    argument.match_indices(PREFIX).any(|(at, _)| shown_id(&argument[at..]).is_some())
+    // behind the flag and its equals sign it stands where it belongs
+    let elsewhere = !argument.starts_with("--client-secrets=");
+    elsewhere && argument.match_indices(PREFIX).any(|(at, _)| shown_id(&argument[at..]).is_some())
 }
 
 #[cfg(test)]
@@ -119,6 +121,20 @@ pub(super) mod tests {
 
     fn sorted(all: &[&str]) -> Sorted {
         Sorted::of(all.iter().map(|one| Sensitive::new((*one).to_owned())).collect(), false)
+    }
+
+    #[test]
+    fn one_that_stands_in_the_place_of_a_name_is_seen_wherever_it_hides() {
+        let one = made(1);
+        for (argument, is_one) in [
+            (one.clone(), true),
+            (format!("acme/{one}"), true),
+            (format!("--package={one}"), true),
+            (format!("--client-secrets={one};{one}"), false),
+            ("acme/bcs_site".to_owned(), false),
+        ] {
+            assert_eq!(looks_like_one(&argument), is_one, "{argument}");
+        }
     }
 
     #[test]
