@@ -36,6 +36,22 @@ impl Home {
         self.dir.path()
     }
 
+    /// Every file below it.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let (mut left, mut files) = (vec![self.path().to_path_buf()], vec![]);
+        while let Some(directory) = left.pop() {
+            for entry in fs::read_dir(directory).expect("a directory of the home").flatten() {
+                let kind = entry.file_type().expect("a type");
+                if kind.is_dir() {
+                    left.push(entry.path());
+                } else if kind.is_file() {
+                    files.push(entry.path());
+                }
+            }
+        }
+        files
+    }
+
     /// The socket.
     pub fn socket(&self) -> PathBuf {
         self.path().join("bursar.sock")

@@ -4,28 +4,12 @@ use bursar_tests::secrets::grant;
 use bursar_tests::{FaultIssuer, Home, Reply, open_vault};
 use serde_json::{Value, json};
 use std::fs;
-use std::path::PathBuf;
 
 /// Stands in every sensitive field.
 const CANARY: &str = "canary-51d0";
 
 /// Stands in names: they may be shown, but not lie on the disk.
 const NAME: &str = "osprey-88c2";
-
-fn files_of(home: &Home) -> Vec<PathBuf> {
-    let (mut left, mut files) = (vec![home.path().to_path_buf()], vec![]);
-    while let Some(dir) = left.pop() {
-        for entry in fs::read_dir(dir).unwrap().flatten() {
-            let kind = entry.file_type().unwrap();
-            if kind.is_dir() {
-                left.push(entry.path());
-            } else if kind.is_file() {
-                files.push(entry.path());
-            }
-        }
-    }
-    files
-}
 
 fn holds(bytes: &[u8], text: &str) -> bool {
     bytes.windows(text.len()).any(|window| window == text.as_bytes())
@@ -105,7 +89,7 @@ fn the_canary_is_nowhere_but_in_artifacts() {
     let backup = home.path().join("backup");
     home.ok("vault.backup", json!({ "file": backup }));
     assert!(daemon.stop().success());
-    let files = files_of(&home);
+    let files = home.files();
     assert!(files.len() >= 4, "{files:?}");
     for file in files {
         let bytes = fs::read(&file).unwrap();
@@ -126,7 +110,7 @@ fn a_passphrase_is_nowhere() {
     let arguments = fs::read(format!("/proc/{}/cmdline", daemon.pid())).unwrap();
     assert!(!holds(&environment, CANARY) && !holds(&arguments, CANARY));
     assert!(daemon.stop().success());
-    for file in files_of(&home) {
+    for file in home.files() {
         assert!(!holds(&fs::read(&file).unwrap(), CANARY), "{} holds it", file.display());
     }
 }

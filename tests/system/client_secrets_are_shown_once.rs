@@ -40,22 +40,6 @@ fn leaks(bytes: &[u8], issued: &Issued) -> bool {
     parts.any(|part| bytes.windows(LEAK).any(|window| window == part))
 }
 
-/// Every file below the home.
-fn files_of(home: &Home) -> Vec<std::path::PathBuf> {
-    let (mut left, mut files) = (vec![home.path().to_path_buf()], vec![]);
-    while let Some(dir) = left.pop() {
-        for entry in fs::read_dir(dir).unwrap().flatten() {
-            let kind = entry.file_type().unwrap();
-            if kind.is_dir() {
-                left.push(entry.path());
-            } else if kind.is_file() {
-                files.push(entry.path());
-            }
-        }
-    }
-    files
-}
-
 #[test]
 fn it_is_listed_with_all_but_its_value() {
     let (home, _daemon) = with_site();
@@ -203,7 +187,7 @@ fn its_value_is_in_no_other_answer_not_on_the_disk_and_not_in_the_log() {
     }
     home.ok("vault.backup", json!({ "file": home.path().join("backup") }));
     assert!(daemon.stop().success());
-    let files = files_of(&home);
+    let files = home.files();
     assert!(files.len() >= 4, "{files:?}");
     for file in files {
         let bytes = fs::read(&file).unwrap();

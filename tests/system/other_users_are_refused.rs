@@ -1,9 +1,8 @@
 //! The socket belongs to one user, and says nothing to others even where they can reach it.
 
 use bursar_tests::secrets::token;
+use bursar_tests::users::{as_user, can_become_others};
 use bursar_tests::{Home, open_vault};
-use rustix::process::{Gid, Uid, geteuid};
-use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 use serde_json::json;
 use std::fs;
 use std::io::Read as _;
@@ -15,23 +14,13 @@ fn mode(path: &std::path::Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
 }
 
-/// Makes this thread, and it alone, another user's.
-fn become_user(uid: u32) {
-    let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(uid));
-    set_thread_groups(&[]).unwrap();
-    set_thread_res_gid(gid, gid, gid).unwrap();
-    set_thread_res_uid(uid, uid, uid).unwrap();
-}
-
-/// What the daemon answers to a thread that has become `uid`; only root can.
+/// What the daemon answers to a thread that has become `uid`.
 fn ask_as(uid: u32, home: &Home) -> String {
-    let become_and_ask = move || {
-        become_user(uid);
+    as_user(uid, || {
         let mut socket = home.connect();
         socket.ask_quietly("artifact.get", &json!({ "secret": "t" })).ok();
         socket.line().unwrap_or_else(|| "closed".to_owned())
-    };
-    thread::scope(|scope| scope.spawn(become_and_ask).join().unwrap())
+    })
 }
 
 #[test]
@@ -55,8 +44,7 @@ fn the_socket_and_the_store_are_for_the_owner_alone() {
 
 #[test]
 fn another_user_gets_no_answer_even_where_the_socket_is_open() {
-    if !geteuid().is_root() {
-        eprintln!("needs root, to become another user");
+    if !can_become_others() {
         return;
     }
     let (home, _daemon) = open_vault();
@@ -72,8 +60,7 @@ fn another_user_gets_no_answer_even_where_the_socket_is_open() {
 
 #[test]
 fn a_socket_that_another_user_put_there_is_told_nothing() {
-    if !geteuid().is_root() {
-        eprintln!("needs root, to become another user");
+    if !can_become_others() {
         return;
     }
     let home = Home::new();
@@ -87,12 +74,13 @@ fn a_socket_that_another_user_put_there_is_told_nothing() {
         let trap = scope.spawn({
             let socket = &socket;
             move || {
-                become_user(65534);
-                let listener = UnixListener::bind(socket).unwrap();
-                ready.send(()).unwrap();
-                let mut told = Vec::new();
-                listener.accept().unwrap().0.read_to_end(&mut told).unwrap();
-                told
+                as_user(65534, move || {
+                    let listener = UnixListener::bind(socket).unwrap();
+                    ready.send(()).unwrap();
+                    let mut told = Vec::new();
+                    listener.accept().unwrap().0.read_to_end(&mut told).unwrap();
+                    told
+                })
             }
         });
         set.recv().unwrap();

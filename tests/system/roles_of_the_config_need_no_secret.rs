@@ -3,8 +3,8 @@
 use bursar_tests::binaries::binaries;
 use bursar_tests::client_secrets::issue;
 use bursar_tests::library::acme_with_api;
+use bursar_tests::users::can_become_others;
 use bursar_tests::{Daemon, Home, Run, configured};
-use rustix::process::geteuid;
 use serde_json::json;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
@@ -60,8 +60,7 @@ impl Drop for Unit {
 
 impl Server {
     fn new() -> Option<Self> {
-        if !geteuid().is_root() {
-            eprintln!("needs root, to become other users");
+        if !can_become_others() {
             return None;
         }
         let unit = Unit::new();

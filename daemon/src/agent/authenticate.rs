@@ -3,7 +3,7 @@
 use super::request::grant_of;
 use super::vault::Throttle;
 use super::{Agent, Answer, answer};
-use crate::audit::{Entry, OK};
+use crate::audit::Entry;
 use crate::policy::{Lapse, Principal};
 use crate::server::session::{Party, Session};
 use crate::vault::catalog::{Catalog, ClientSecret, Hash};
@@ -40,7 +40,6 @@ impl Agent {
         };
         let told = told.and_then(|told| refusal(&told).map_or(Ok(told), Err));
         let party = party.authenticated(session);
-        let outcome = told.as_ref().map_or_else(|error| error.name.as_str(), |_| OK);
         let mut entry = Entry::of_request(
             &party,
             &Principal::Secrets(Arc::default()),
@@ -48,20 +47,15 @@ impl Agent {
             "authenticate",
             self.clock.now(),
         );
-        entry.outcome = outcome;
         if let Some(session) = &party.session {
             let ids: Vec<String> = session.secrets.iter().map(ToString::to_string).collect();
             if let Some(first) = ids.first() {
                 entry.principal = format!("client secret {first}").into();
                 entry.subject = (ids.len() > 1).then(|| ids.join(" ").into());
             }
-            if session.ci.is_some() && self.keeps_events(entry.client_secret.as_ref()) {
-                entry.ci.clone_from(&session.ci);
-            }
         }
-        let silent = matches!(&told, Err(error) if error.name == ErrorName::Locked || error.name == ErrorName::NoVault);
-        let noted = if silent { Ok(()) } else { self.audit.note(entry, told.is_ok()) };
-        (party, answer(told.and_then(|told| noted.map(|()| told).map_err(CallError::from))))
+        self.add_ci(&mut entry, &party);
+        (party, self.record(entry, answer(told), false, true))
     }
 
     fn check_client_secrets(

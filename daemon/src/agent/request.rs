@@ -9,7 +9,7 @@ use crate::server::session::{Party, Session};
 use crate::vault::catalog::Catalog;
 use crate::vault::store::Id;
 use crate::vault::{Change, VaultError};
-use bursar_proto::call::{Call, QuickGet};
+use bursar_proto::call::Call;
 use bursar_proto::client_secret;
 use bursar_proto::error::{CallError, ErrorName};
 use bursar_proto::kind::{Analytics, ClientSecretStatus};
@@ -118,7 +118,7 @@ impl Agent {
     }
 
     /// Records how a request ended, before its answer goes out. `gives` says whether that has to be recorded to be answered.
-    fn record(&self, entry: Entry, answer: Answer, opens: bool, gives: bool) -> Answer {
+    pub(super) fn record(&self, entry: Entry, answer: Answer, opens: bool, gives: bool) -> Answer {
         let outcome = answer.as_ref().map_or_else(|error| error.name.as_str(), |_| crate::audit::OK);
         // a locked vault gives nothing, and has no place for it either
         let nothing = matches!(&answer, Err(error) if gives_nothing(error.name)) && !opens;
@@ -169,23 +169,6 @@ impl Agent {
         let entry = self.entry(party, &principal, by, method, Subject { secret, ..Subject::default() }, None);
         let started = authorized.and_then(|call| start(call.into_inner()));
         self.record(entry, started.map(|()| zeroize::Zeroizing::default()), false, true).map(drop)
-    }
-
-    /// Lets the call pass that is made most; a refusal is recorded.
-    pub(crate) fn authorize_get<'a>(
-        self: &Arc<Self>,
-        party: &Party,
-        get: QuickGet<'a>,
-    ) -> Result<Authorized<QuickGet<'a>>, CallError> {
-        if party.owns() {
-            return Policy::authorize(&Principal::Own, get, &[]);
-        }
-        let secret = get.secret;
-        let refused = Policy::authorize(&party.bare_principal(), get, &[]);
-        if let Err(error) = &refused {
-            self.record_refused_get(party, secret, error.name);
-        }
-        refused
     }
 
     /// Records that an artifact was not handed out.
@@ -248,21 +231,19 @@ impl Agent {
             let name = subject.secret.filter(|name| client_secret::shown_id(name.name.as_str()).is_none());
             entry.secret = name.map(|name| (secret_id, name));
         }
-        if let Some(session) = &party.session
-            && session.ci.is_some()
-            && self.keeps_events(entry.client_secret.as_ref())
-        {
-            entry.ci.clone_from(&session.ci);
-        }
+        self.add_ci(&mut entry, party);
         entry
     }
 
-    /// Whether each use of a client secret is kept with what the CI says.
-    pub(super) fn keeps_events(&self, id: Option<&client_secret::PublicId>) -> bool {
+    /// Adds what the CI says of itself, where that is kept of the client secret.
+    pub(super) fn add_ci(&self, entry: &mut Entry, party: &Party) {
+        let Some(session) = party.session.as_ref().filter(|session| session.ci.is_some()) else { return };
         let mut vault = self.vault();
-        let Ok(unlocked) = vault.unlocked() else { return false };
-        let known = id.and_then(|id| unlocked.catalog.client_secret(id));
-        known.is_some_and(|(_, secret)| secret.analytics == Analytics::Complete)
+        let Ok(unlocked) = vault.unlocked() else { return };
+        let known = entry.client_secret.as_ref().and_then(|id| unlocked.catalog.client_secret(id));
+        if known.is_some_and(|(_, secret)| secret.analytics == Analytics::Complete) {
+            entry.ci.clone_from(&session.ci);
+        }
     }
 
     /// What a session's client secrets allow now: revoked, expired or not.

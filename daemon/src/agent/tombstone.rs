@@ -105,7 +105,6 @@ impl Agent {
                     }
                 }
                 let buried = catalog.bury(|one| is_over(one.deleted_at));
-                changes.retain(|change| !matches!(change, Change::Tombstone(id) if buried.contains(id)));
                 changes.extend(buried.into_iter().map(Change::Tombstone));
                 Ok::<_, CallError>((changes, ()))
             })

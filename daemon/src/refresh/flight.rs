@@ -178,18 +178,14 @@ impl Agent {
             let mut vault = self.vault();
             // locked meanwhile: the secret is still pending or due, and the next unlock takes it up
             let Ok(unlocked) = vault.unlocked() else { return Settled::Durable };
-            match unlocked.catalog.secrets.get(&id) {
+            let name = match unlocked.catalog.secrets.get(&id) {
                 None => return Settled::Durable,
                 Some(secret) if secret.revision != revision => return Settled::Superseded,
-                Some(_) => {}
-            }
+                Some(secret) => secret.full_name(),
+            };
             let number = unlocked.audit_bounds().1;
             let word = outcome.as_ref().map_or("failed", |_| OK);
-            let name = unlocked.catalog.secrets.get(&id).map(Secret::full_name);
-            let entry: Vec<_> = name
-                .map(|name| Entry::of_agent("exchange", (id, name), word, self.clock.now()).record())
-                .into_iter()
-                .collect();
+            let entry = [Entry::of_agent("exchange", (id, name), word, self.clock.now()).record()];
             let written = unlocked.write(&entry, |catalog| {
                 let mut happened = None;
                 let mut changes = Vec::new();

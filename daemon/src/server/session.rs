@@ -39,11 +39,6 @@ impl Party {
         Arc::new(Self { caller: self.caller.clone(), session: Some(session), number: next_number() })
     }
 
-    /// Whether it is an owner by itself: the short way of the call that is made most.
-    pub(crate) fn owns(&self) -> bool {
-        self.session.is_none() && self.caller.principal().owns()
-    }
-
     /// As whom it acts if client secrets count for nothing.
     pub(crate) fn bare_principal(&self) -> Principal {
         match self.session {
