@@ -6,7 +6,7 @@
 
 use crate::client_secret::PublicId;
 use crate::fields::{Edit, Fields, Invalid};
-use crate::kind::{Analytics, ExchangePolicy, Role, SecretType, Stage, Status};
+use crate::kind::{Analytics, ExchangePolicy, Issuer, Role, SecretType, Stage, Status};
 use crate::library::{Digest, Elements, PackageFile, WorkspaceFile};
 use crate::name::{OrganizationName, Reference};
 use crate::reply;
@@ -296,7 +296,20 @@ methods! {
         /// Its name.
         secret: Reference,
     } -> reply::Secret;
-    /// Answers when the secret is no longer pending.
+    /// Asks a person for the grant of a secret anew. What was granted before counts until then.
+    "secret.reauthorize" SecretReauthorize {
+        /// Its name.
+        secret: Reference,
+    } -> reply::Secret;
+    /// Takes the address that a browser ended on, where it could not reach this machine.
+    "secret.authorize" SecretAuthorize {
+        /// Its name.
+        secret: Reference,
+        /// The whole address: `http://127.0.0.1:PORT/oauth2/callback?…`.
+        #[serde(serialize_with = "expose")]
+        redirect: Sensitive,
+    } -> reply::Secret;
+    /// Answers when the secret is no longer pending, and no person can authorize it any more.
     "secret.wait" SecretWait {
         /// Its name.
         secret: Reference,
@@ -324,6 +337,26 @@ methods! {
 
     /// Secrets that were deleted, while their values may still lie somewhere.
     "secret.deleted" SecretDeleted {} -> Vec<reply::Tombstone>;
+
+    /// Sets the client by which a named issuer knows this vault, and where that issuer is.
+    "issuer.configure" IssuerConfigure {
+        /// Which issuer.
+        issuer: Issuer,
+        /// The OAuth client's id.
+        client_id: String,
+        /// The OAuth client's secret.
+        #[serde(serialize_with = "expose")]
+        client_secret: Sensitive,
+        /// Where a person is sent; the issuer's own if not said.
+        authorization_url: Option<String>,
+        /// Where codes and refresh tokens are exchanged; the issuer's own if not said.
+        token_url: Option<String>,
+    } -> reply::IssuerSettings;
+    /// The settings of a named issuer, without its client's secret.
+    "issuer.show" IssuerShow {
+        /// Which issuer.
+        issuer: Issuer,
+    } -> reply::IssuerSettings;
 
     /// Hands out an artifact.
     "artifact.get" ArtifactGet {

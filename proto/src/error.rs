@@ -89,6 +89,10 @@ errors! {
     ValidityTooLong = "validity_too_long", -32055, exit 7;
     /// Data elements do not resolve: a slot is empty, or its secret cannot be used.
     Unresolved = "unresolved", -32056, exit 7;
+    /// The issuer's client is not set up.
+    NotConfigured = "not_configured", -32057, exit 7;
+    /// The page that a person comes back to cannot be opened.
+    NoListener = "no_listener", -32058, exit 7;
     /// The issuer did not answer, or not in a way that says anything about the credentials.
     IssuerUnreachable = "issuer_unreachable", -32060, exit 8;
     /// The client secret is not written as one.

@@ -236,7 +236,7 @@ macro_rules! from_text {
 }
 from_text!(Timestamp, OrganizationName, Name, Qualified, Reference);
 from_text!(crate::library::FilePath, crate::library::FileMode, crate::library::Digest);
-from_text!(crate::client_secret::PublicId, crate::kind::Role, crate::kind::Analytics);
+from_text!(crate::client_secret::PublicId, crate::kind::Issuer, crate::kind::Role, crate::kind::Analytics);
 from_text!(crate::kind::SecretType, crate::kind::Stage, crate::kind::Status, crate::kind::ExchangePolicy);
 
 impl FromField for semver::Version {

@@ -74,6 +74,14 @@ words! {
 }
 
 words! {
+    /// An OAuth server that Bursar knows by name: its secrets need a person, once, and are named after it.
+    Issuer {
+        /// Google's, with the type `oauth2-google`.
+        Google = "google",
+    }
+}
+
+words! {
     /// The stage of an environment.
     Stage {
         /// Any number of environments.
@@ -154,6 +162,8 @@ words! {
         Failed = "failed",
         /// An attempt to refresh failed; the artifact is served until it expires.
         RefreshFailed = "refresh_failed",
+        /// A person has to authorize it; the artifact is served until it expires.
+        NeedsAuthorization = "needs_authorization",
         /// Its attributes or credentials changed.
         Edited = "edited",
         /// It was bound to an environment.
@@ -417,6 +427,14 @@ impl SecretType {
     /// Whether an issuer or a signature stands behind the artifact, so that it expires and is refreshed.
     pub const fn is_oauth2(self) -> bool {
         matches!(self, Self::ClientCredentialsGrant | Self::Jwt | Self::Google)
+    }
+
+    /// The issuer whose grant a person gives in a browser; `None` for types that need no person.
+    pub const fn issuer(self) -> Option<Issuer> {
+        match self {
+            Self::Google => Some(Issuer::Google),
+            _ => None,
+        }
     }
 
     /// Whether the type has an exchange policy.

@@ -193,8 +193,10 @@ fn check_result(method: &str, result: &Value) -> Result<(), String> {
         VaultInit VaultUnlock VaultLock VaultPassphrase VaultRekey VaultBackup VaultRestore
         OrganizationCreate OrganizationList OrganizationDelete
         EnvironmentCreate EnvironmentList EnvironmentShow EnvironmentDelete
-        SecretCreate SecretList SecretShow SecretEdit SecretBind SecretTest SecretRetry SecretWait SecretWhere
+        SecretCreate SecretList SecretShow SecretEdit SecretBind SecretTest SecretRetry
+        SecretReauthorize SecretAuthorize SecretWait SecretWhere
         SecretDeactivate SecretReactivate SecretDelete SecretDeleted
+        IssuerConfigure IssuerShow
         ArtifactWatch
         ElementSet ElementList ElementShow ElementDelete ElementResolve LibraryResolve
         PackagePublish PackageList PackageShow PackageFetch PackageResolve

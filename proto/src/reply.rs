@@ -4,7 +4,7 @@ use crate::client_secret::PublicId;
 use crate::error::ErrorName;
 use crate::kind::{
     Analytics, AuditFault, Change, ClientSecretStatus, ElementState, Ending, ExchangePolicy, FailureCause,
-    RefreshStatus, Role, SecretType, Stage, Status, VaultState,
+    Issuer, RefreshStatus, Role, SecretType, Stage, Status, VaultState,
 };
 use crate::library::{Digest, Elements, FileMode, FilePath, PackageFile, WorkspaceFile};
 use crate::name::{OrganizationName, Qualified, Reference};
@@ -166,10 +166,27 @@ pub struct Secret {
     pub next_attempt_at: Option<Timestamp>,
     /// When the secret itself ends.
     pub expiration_date: Option<Timestamp>,
-    /// Where a person authorizes; shown once.
+    /// Where a person authorizes; in the answers to create, edit and reauthorize alone.
     pub authorization_url: Option<String>,
     /// Until when.
     pub authorization_url_expires_at: Option<Timestamp>,
+}
+
+/// Answers `issuer.configure` and `issuer.show`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IssuerSettings {
+    /// The issuer.
+    pub issuer: Issuer,
+    /// The OAuth client's id.
+    pub client_id: String,
+    /// Where a person is sent.
+    pub authorization_url: String,
+    /// Where codes and refresh tokens are exchanged.
+    pub token_url: String,
+    /// When they were set last.
+    pub updated_at: Timestamp,
+    /// How many secrets are of this issuer.
+    pub secrets: u64,
 }
 
 /// Answers `secret.test`.
