@@ -158,8 +158,9 @@ fn spawn(session: &Session, log: File) -> Result<Child, Stop> {
     })
 }
 
-/// A daemon lives long, and its environment can be read: what is given to one command is not for it.
-fn without_client_secrets(mut command: Command) -> Command {
+/// A program that we start for ourselves lives long, and its environment can be read: what is given to one command is not
+/// for it.
+pub(crate) fn without_client_secrets(mut command: Command) -> Command {
     for name in CLIENT_SECRETS {
         command.env_remove(name);
     }

@@ -11,6 +11,7 @@ pub(crate) mod element;
 pub(crate) mod environment;
 pub(crate) mod expiring;
 pub(crate) mod fields;
+pub(crate) mod issuer;
 pub(crate) mod live;
 pub(crate) mod organization;
 pub(crate) mod package;
@@ -22,7 +23,7 @@ pub(crate) mod workspace;
 use crate::non_interactive::taken;
 use bursar_proto::kind::{SecretType, Stage, Status};
 use bursar_proto::sensitive::Sensitive;
-use clap::builder::{OsStringValueParser, PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::builder::{OsStringValueParser, PossibleValuesParser, TypedValueParser};
 use clap::{ArgMatches, FromArgMatches, Parser, Subcommand, ValueEnum};
 use std::fmt::Display;
 use std::path::PathBuf;
@@ -79,7 +80,7 @@ pub(crate) enum Command {
     #[command(after_help = "Examples:\n  bursar get acme/adobe-io --min-validity 10m\n  \
                             bursar get acme/api --header | curl -H @- https://api.example.com")]
     Get(artifact::Get),
-    /// Wait until a secret's exchange has ended
+    /// Wait until a secret's exchange has ended, and until a person has authorized it
     #[command(after_help = "Example:\n  bursar wait acme/adobe-io --timeout 30s")]
     Wait(artifact::Wait),
     /// Print a line for every change of a secret, or of all; with --json, one document a line
@@ -140,6 +141,9 @@ pub(crate) enum Command {
     /// Make, see and delete organizations
     #[command(after_help = "Example:\n  bursar organization create acme")]
     Organization(Deferred<organization::Organization>),
+    /// Set up Google's OAuth client, once, for secrets that a person authorizes in a browser
+    #[command(after_help = "Example:\n  bursar google configure --client-file client_secret.json")]
+    Google(Deferred<issuer::Issuer>),
     /// Issue, see, rotate and revoke client secrets: what automation has in a person's place
     #[command(after_help = "Example:\n  bursar client-secret create --role viewer --description nightly")]
     ClientSecret(Deferred<client_secret::ClientSecret>),
@@ -260,12 +264,8 @@ where
     PossibleValuesParser::new(all.iter().map(ToString::to_string)).try_map(|text| text.parse::<T>())
 }
 
-/// A type that the daemon does not take yet: no list shows it, and who says it hears the daemon's words.
-pub(crate) const NOT_YET: SecretType = SecretType::Google;
-
 pub(crate) fn secret_type() -> impl TypedValueParser<Value = SecretType> {
-    let words = SecretType::ALL.iter().map(|kind| PossibleValue::new(kind.as_str()).hide(*kind == NOT_YET));
-    PossibleValuesParser::new(words).try_map(|text| text.parse::<SecretType>())
+    word(SecretType::ALL)
 }
 
 pub(crate) fn stage() -> impl TypedValueParser<Value = Stage> {
@@ -344,18 +344,6 @@ mod tests {
     }
 
     #[test]
-    fn a_type_that_is_not_there_yet_is_read_and_not_shown() {
-        let line = format!("bursar secret create x --type {NOT_YET}");
-        assert!(Args::try_parse_from(line.split(' ')).is_ok());
-        let mut top = Args::command();
-        top.build();
-        each(&top, &mut |command| {
-            let help = command.clone().render_long_help().to_string();
-            assert!(!help.contains(NOT_YET.as_str()), "{help}");
-        });
-    }
-
-    #[test]
     fn a_negative_duration_is_told_as_one() {
         for line in [
             "bursar get x --min-validity -5s",
@@ -372,6 +360,21 @@ mod tests {
         for line in ["secret retry x --wait --no-wait", "secret create x --from-file f --no-wait --wait"] {
             assert!(Args::try_parse_from(format!("bursar {line}").split(' ')).is_err(), "{line}");
         }
+    }
+
+    #[test]
+    fn a_browser_is_here_or_elsewhere_and_the_one_elsewhere_is_waited_for() {
+        for command in ["secret reauthorize x", "secret create x --from-file f", "secret edit x --name y"] {
+            let parses =
+                |flags: &str| Args::try_parse_from(format!("bursar {command} {flags}").split(' ')).is_ok();
+            for flags in ["--browser", "--no-browser", "--browser --no-wait", "--no-browser --wait"] {
+                assert!(parses(flags), "{command} {flags}");
+            }
+            for flags in ["--browser --no-browser", "--no-browser --no-wait", "--no-wait --no-browser"] {
+                assert!(!parses(flags), "{command} {flags}");
+            }
+        }
+        assert!(Args::try_parse_from("bursar secret retry x --browser".split(' ')).is_err());
     }
 
     #[test]

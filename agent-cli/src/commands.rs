@@ -9,6 +9,7 @@ mod element;
 mod environment;
 mod exec;
 mod expiring;
+mod issuer;
 mod library;
 mod organization;
 mod package;
@@ -23,6 +24,7 @@ mod workspace;
 use crate::args::Command;
 use crate::session::Session;
 use crate::stop::Stop;
+use bursar_proto::kind::Issuer;
 
 /// Runs one command.
 pub(crate) fn run(session: &Session, command: Command) -> Result<(), Stop> {
@@ -44,6 +46,7 @@ pub(crate) fn run(session: &Session, command: Command) -> Result<(), Stop> {
         Command::Secret(noun) => secret::run(session, noun.0.verb),
         Command::Environment(noun) => environment::run(session, noun.0.verb),
         Command::Organization(noun) => organization::run(session, noun.0.verb),
+        Command::Google(noun) => issuer::run(session, Issuer::Google, noun.0.verb),
         Command::ClientSecret(noun) => client_secret::run(session, noun.0.verb),
         Command::Usage(usage) => usage::run(session, usage.0),
         Command::Expiring(expiring) => expiring::run(session, expiring),

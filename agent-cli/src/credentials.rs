@@ -3,7 +3,6 @@
 //! What is written down here is wiped on drop. Whether values fit is the daemon's to judge; only what it cannot
 //! see is judged here: which flags are missing, and the names of files.
 
-use crate::args::NOT_YET;
 use crate::args::fields::{ENTRY, Given, askable, flag};
 use crate::input::Input;
 use crate::origin::{place, read_json};
@@ -24,12 +23,9 @@ pub(crate) fn of_new(kind: SecretType, given: &GivenFields, input: &Input) -> Re
         return Err(Stop::usage(format!("--{} is for other types than {kind}", flag(field)))
             .hint(format!("{kind} takes {}", flags.join(", "))));
     }
-    let mut missing: Vec<&Field> = kind.fields().iter().filter(|field| field.required).collect();
-    if kind == NOT_YET {
-        // the daemon says so; nobody should be sent for fields first
-        missing.clear();
-    }
-    missing.retain(|field| !given.iter().any(|(known, _)| known.name == field.name));
+    let is_given = |field: &Field| given.iter().any(|(known, _)| known.name == field.name);
+    let missing: Vec<&Field> =
+        kind.fields().iter().filter(|field| field.required && !is_given(field)).collect();
     let unanswered: Vec<_> = missing
         .iter()
         .filter(|field| !(askable(field) && input.interactive()))
@@ -90,6 +86,11 @@ fn write_given(
         match value {
             Given::Text(text) => object.member(field.name, text),
             Given::Seconds(seconds) => object.member(field.name, seconds),
+            // no scope of a named issuer has a comma in it
+            Given::List(texts) if kind.issuer().is_some() => {
+                let each: Vec<&str> = texts.iter().flat_map(|text| text.split(',')).collect();
+                object.member(field.name, &each);
+            }
             Given::List(texts) => object.member(field.name, texts),
             Given::Texts(pairs) => {
                 let mut texts = Object::new();
@@ -245,7 +246,23 @@ mod tests {
             written(SecretType::KeyValue, &[]).unwrap_err(),
             "missing for key-value: --entries-file or --entry"
         );
-        assert_eq!(written(NOT_YET, &[]).unwrap(), "{}");
+        assert_eq!(written(SecretType::Google, &[]).unwrap_err(), "missing for oauth2-google: --scopes");
+    }
+
+    #[test]
+    fn scopes_of_a_person_are_repeated_or_stand_between_commas() {
+        let scopes = |kind| {
+            let texts = vec!["https://a,https://b".to_owned(), "https://c".to_owned()];
+            of_edit(kind, &[(field(kind, "scopes"), Given::List(texts))], &Input::without_terminal()).unwrap()
+        };
+        assert_eq!(
+            scopes(SecretType::Google).unwrap().expose(),
+            r#"{"scopes":["https://a","https://b","https://c"]}"#
+        );
+        assert_eq!(
+            scopes(SecretType::ClientCredentials).unwrap().expose(),
+            r#"{"scopes":["https://a,https://b","https://c"]}"#
+        );
     }
 
     #[test]

@@ -7,6 +7,7 @@ use bursar_proto::frame::REQUEST_MAX;
 use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, BufRead, IsTerminal, Read, Write};
+use std::os::fd::AsFd;
 use std::path::Path;
 use zeroize::{Zeroize, Zeroizing};
 
@@ -49,8 +50,7 @@ impl Input {
             return read_text(file, path, most);
         }
         if self.stdin_taken.replace(true) {
-            return Err(Stop::usage("standard input was asked for twice")
-                .hint("one value can come from `-`, the others from files"));
+            return Err(taken_twice());
         }
         read_text(io::stdin().lock(), path, most)
     }
@@ -77,6 +77,22 @@ impl Input {
             .map_err(|error| Stop::usage(format!("no answer was read: {}", error.kind())))
     }
 
+    /// Reads one line of at most `most` bytes from standard input, and leaves the rest there.
+    pub(crate) fn line(&self, most: usize) -> Result<Zeroizing<String>, Stop> {
+        if self.stdin_taken.get() {
+            return Err(taken_twice());
+        }
+        let unreadable = |error: io::Error| Stop::unreadable(Path::new("standard input"), &error);
+        // the library's own handle would keep a copy of what it read
+        let stdin = io::stdin().as_fd().try_clone_to_owned().map_err(unreadable)?;
+        read_line(File::from(stdin), most)
+    }
+
+    /// Whether a line can still be read, from a person or from standard input.
+    pub(crate) fn is_open(&self) -> bool {
+        !self.stdin_taken.get()
+    }
+
     /// A new passphrase from a file; without one it is asked for, twice.
     pub(crate) fn new_passphrase(&self, file: Option<&Path>) -> Result<Zeroizing<String>, Stop> {
         if let Some(file) = file {
@@ -86,6 +102,11 @@ impl Input {
         let first = within_length(self.prompt(&format!("new passphrase ({least} bytes or more)"))?)?;
         let again = self.prompt("the same again")?;
         if *first == *again { Ok(first) } else { Err(Stop::usage("the two passphrases differ")) }
+    }
+
+    /// Whether a person agrees; who cannot be asked does not.
+    pub(crate) fn agrees(&self, question: &str) -> bool {
+        self.interactive() && ask(&format!("{question} [y/N] ")).is_ok_and(|answer| is_yes(&answer))
     }
 
     /// Lets a person confirm by typing `expected`; `yes` has done so already.
@@ -99,14 +120,7 @@ impl Input {
             ))
             .hint("confirm with --yes"));
         }
-        let mut stderr = io::stderr();
-        let _ = write!(stderr, "{what}; type {expected} to confirm: ");
-        let _ = stderr.flush();
-        let mut answer = String::new();
-        io::stdin()
-            .lock()
-            .take(CONFIRMATION_MAX)
-            .read_line(&mut answer)
+        let answer = ask(&format!("{what}; type {expected} to confirm: "))
             .map_err(|error| Stop::usage(format!("no answer was read: {}", error.kind())))?;
         if answer.trim() == expected {
             Ok(())
@@ -114,6 +128,25 @@ impl Input {
             Err(Stop::usage(format!("that was not {expected}: nothing was changed")))
         }
     }
+}
+
+/// Asks for a line that anybody may see.
+fn ask(question: &str) -> io::Result<String> {
+    let mut stderr = io::stderr();
+    let _ = write!(stderr, "{question}");
+    let _ = stderr.flush();
+    let mut answer = String::new();
+    io::stdin().lock().take(CONFIRMATION_MAX).read_line(&mut answer)?;
+    Ok(answer)
+}
+
+fn is_yes(answer: &str) -> bool {
+    ["y", "yes"].iter().any(|yes| answer.trim().eq_ignore_ascii_case(yes))
+}
+
+fn taken_twice() -> Stop {
+    Stop::usage("standard input was asked for twice")
+        .hint("one value can come from `-`, the others from files")
 }
 
 fn within_length(passphrase: Zeroizing<String>) -> Result<Zeroizing<String>, Stop> {
@@ -130,9 +163,33 @@ fn read_text(source: impl Read, path: &Path, most: usize) -> Result<Zeroizing<St
     if bytes.len() > most {
         return Err(Stop::usage(format!("{}: over {} KiB", place(path), most / 1024)));
     }
-    String::from_utf8(std::mem::take(&mut bytes)).map(Zeroizing::new).map_err(|error| {
+    text(std::mem::take(&mut bytes), &place(path))
+}
+
+/// Reads byte by byte up to a newline, which is no part of the line, or to the end.
+fn read_line(mut source: impl Read, most: usize) -> Result<Zeroizing<String>, Stop> {
+    let mut line = Zeroizing::new(Vec::with_capacity(most));
+    let mut byte = Zeroizing::new([0_u8]);
+    loop {
+        match source.read(&mut *byte) {
+            Ok(0) => break,
+            Ok(_) if *byte == *b"\n" => break,
+            Ok(_) if line.len() == most => {
+                return Err(Stop::usage(format!("standard input: over {} KiB in a line", most / 1024)));
+            }
+            Ok(_) => line.extend_from_slice(&*byte),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(Stop::unreadable(Path::new("standard input"), &error)),
+        }
+    }
+    text(std::mem::take(&mut line), "standard input")
+}
+
+/// Takes bytes for a text.
+fn text(bytes: Vec<u8>, place: &str) -> Result<Zeroizing<String>, Stop> {
+    String::from_utf8(bytes).map(Zeroizing::new).map_err(|error| {
         error.into_bytes().zeroize();
-        Stop::usage(format!("{}: no utf-8 text", place(path)))
+        Stop::usage(format!("{place}: no utf-8 text"))
     })
 }
 
@@ -177,6 +234,35 @@ mod tests {
     #[test]
     fn what_is_no_text_is_refused_unseen() {
         assert!(read(b"hunter2\xff").unwrap_err().ends_with("no utf-8 text"));
+    }
+
+    #[test]
+    fn a_line_ends_at_its_newline_and_the_rest_is_left() {
+        let mut source = io::Cursor::new(b"one\ntwo".to_vec());
+        assert_eq!(*read_line(&mut source, 8).unwrap(), "one");
+        assert_eq!(*read_line(&mut source, 8).unwrap(), "two");
+        assert_eq!(*read_line(&mut source, 8).unwrap(), "");
+        let refused = |content: &[u8]| match read_line(content, 1024) {
+            Err(Stop::Failed(error)) => error.message,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(read_line(&[b'a'; 1024][..], 1024).unwrap().len(), 1024);
+        assert_eq!(refused(&[b'a'; 1025]), "standard input: over 1 KiB in a line");
+        assert_eq!(refused(b"hunter2\xff\n"), "standard input: no utf-8 text");
+    }
+
+    #[test]
+    fn only_a_yes_is_one() {
+        for (answer, agrees) in [("y\n", true), (" Yes", true), ("", false), ("n", false), ("yep", false)] {
+            assert_eq!(is_yes(answer), agrees, "{answer}");
+        }
+        assert!(!Input::without_terminal().agrees("open it?"));
+    }
+
+    #[test]
+    fn standard_input_is_read_once() {
+        let input = Input::without_terminal();
+        assert!(!input.is_open() && input.line(8).is_err());
     }
 
     #[test]

@@ -11,6 +11,7 @@
 //! | `non_interactive` | client secrets in a person's place |
 //! | `session` | what a command has at hand: a connection, the printer, the keyboard |
 //! | `agent` | starting the daemon and waiting for it |
+//! | `browser` | whether a browser is opened for a person, and how |
 //! | `input` | passphrases, files, prompts, confirmations |
 //! | `credentials` | a secret's fields, from flags, files and prompts to JSON |
 //! | `origin` | which file or flag a refused field came from |
@@ -28,6 +29,7 @@
 
 mod agent;
 mod args;
+mod browser;
 mod commands;
 mod credentials;
 mod exec;

@@ -16,7 +16,10 @@ use std::time::Duration;
 const SILENCE: Duration = Duration::from_secs(1);
 
 /// How often the line is drawn anew.
-const PACE: Duration = Duration::from_millis(200);
+pub(crate) const PACE: Duration = Duration::from_millis(200);
+
+/// Goes to the beginning of a terminal's line, and takes away what stands there.
+const ERASE: &str = "\r\x1b[K";
 
 /// Makes calls of one kind over one connection, and answers in their order; `what` is in words: `resolving`.
 ///
@@ -33,8 +36,18 @@ pub(crate) fn call_all<M: Method>(
 }
 
 /// Whether anybody would see a line.
-fn shown(json: bool, is_terminal: bool) -> bool {
+pub(crate) fn shown(json: bool, is_terminal: bool) -> bool {
     is_terminal && !json
+}
+
+/// Writes a line on stderr in the place of the one that stood there.
+pub(crate) fn redraw(line: &str) {
+    let _ = write!(io::stderr(), "{ERASE}{line}");
+}
+
+/// Takes that line away.
+pub(crate) fn clear() {
+    redraw("");
 }
 
 /// Work under way. The line is gone when this is dropped.
@@ -80,11 +93,11 @@ fn draw(what: &str, count: &Count, ended: &mpsc::Receiver<()>) {
     // nothing is sent: the channel closes at the end
     while ended.recv_timeout(pause) == Err(mpsc::RecvTimeoutError::Timeout) {
         let line = line(what, count.done.load(Ordering::Relaxed), count.total.load(Ordering::Relaxed));
-        let _ = write!(io::stderr(), "\r\x1b[K{line}");
+        redraw(&line);
         pause = PACE;
     }
     if pause == PACE {
-        let _ = write!(io::stderr(), "\r\x1b[K");
+        clear();
     }
 }
 

@@ -32,10 +32,17 @@ pub(crate) struct Surroundings {
     pub(crate) user_home: Option<OsString>,
     /// Whether `NO_COLOR` is set to anything.
     pub(crate) no_color: bool,
+    /// `BROWSER`: the program that opens addresses.
+    pub(crate) browser: Option<String>,
+    /// Whether there is a graphical session: `DISPLAY` or `WAYLAND_DISPLAY` is set.
+    pub(crate) has_screen: bool,
+    /// Whether the person sits before another machine: `SSH_CONNECTION`, `SSH_TTY` or `SSH_CLIENT` is set.
+    pub(crate) over_ssh: bool,
 }
 
 impl Surroundings {
     pub(crate) fn read() -> Self {
+        let any = |names: &[&str]| names.iter().any(|name| read(name).is_some());
         Self {
             sock: read("BURSAR_SOCK"),
             home: read("BURSAR_HOME"),
@@ -44,6 +51,9 @@ impl Surroundings {
             config_home: read("XDG_CONFIG_HOME"),
             user_home: read("HOME"),
             no_color: read("NO_COLOR").is_some(),
+            browser: read("BROWSER").map(|text| text.to_string_lossy().into_owned()),
+            has_screen: any(&["DISPLAY", "WAYLAND_DISPLAY"]),
+            over_ssh: any(&["SSH_CONNECTION", "SSH_TTY", "SSH_CLIENT"]),
         }
     }
 

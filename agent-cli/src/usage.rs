@@ -219,6 +219,11 @@ mod tests {
                 assert!(error.hint.unwrap().contains(&format!("--{flag}-file")), "{end}");
             }
         }
+        let of_google = refused("bursar google configure --client-id i --client-secret Hunter2");
+        assert_eq!(
+            of_google.hint.as_deref(),
+            Some("use --client-secret-file with a file, or with - for standard input")
+        );
         assert!(refused("bursar init --passphrase Hunter2").message.starts_with("--passphrase: "));
     }
 

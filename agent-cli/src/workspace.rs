@@ -35,6 +35,7 @@ mod versions;
 mod wanted;
 
 use crate::session::Session;
+use crate::signals::Interrupt;
 use crate::stop::Stop;
 use crate::surroundings::Surroundings;
 use bursar_proto::call::WorkspaceShow;
@@ -43,7 +44,7 @@ use bursar_proto::error::{CallError, ErrorName};
 use bursar_proto::library::Digest;
 use bursar_proto::name::{OrganizationName, Reference};
 use bursar_proto::reply;
-use drafts::{Drafts, Interrupt, NewFile};
+use drafts::{Drafts, NewFile};
 use lock::{LOCK, Lock};
 use manifest::{MANIFEST, Manifest, complete};
 use rustix::process::geteuid;

@@ -23,11 +23,13 @@
 mod artifact;
 mod audit;
 mod authenticate;
+mod authorization;
 mod client_secret;
 mod element;
 mod environment;
 mod expiring;
 mod fault;
+mod issuer;
 mod library;
 mod organization;
 mod package;
@@ -45,6 +47,7 @@ pub(crate) use artifact::Got;
 pub(crate) use audit::Wanted;
 
 use crate::audit::{Audit, OK};
+use crate::authorization::Authorizations;
 use crate::clock::Clock;
 use crate::config::{Config, Paths};
 use crate::exchange::Exchange;
@@ -86,6 +89,10 @@ pub(crate) struct Agent {
     vault_change: tokio::sync::Mutex<()>,
     throttle: Mutex<Throttle>,
     pub(crate) flights: Flights,
+    /// The hours in which a person may authorize.
+    pub(crate) authorizations: Authorizations,
+    /// Rings when the vault was unlocked.
+    pub(crate) opened: Notify,
     /// Tasks that outlive the connection that asked for them.
     pub(crate) tasks: TaskTracker,
     /// Wakes the refresh loop: something is due that was not before.
@@ -126,6 +133,8 @@ impl Agent {
             vault_change: tokio::sync::Mutex::new(()),
             throttle: Mutex::default(),
             flights: Flights::default(),
+            authorizations: Authorizations::default(),
+            opened: Notify::new(),
             tasks: TaskTracker::new(),
             wake: Notify::new(),
             shutdown: CancellationToken::new(),
@@ -173,6 +182,10 @@ impl Agent {
             Call::SecretBind(call) => answer(self.secret_bind(call, request).await),
             Call::SecretTest(call) => answer(self.secret_test(call.secret).await),
             Call::SecretRetry(call) => answer(self.secret_retry(call.secret, request).await),
+            Call::SecretReauthorize(call) => answer(self.secret_reauthorize(call.secret, request).await),
+            Call::SecretAuthorize(call) => answer(self.secret_authorize(call, request).await),
+            Call::IssuerConfigure(call) => answer(self.issuer_configure(call, request).await),
+            Call::IssuerShow(call) => answer(self.issuer_show(&call)),
             Call::SecretWait(call) => answer(self.secret_wait(call.secret).await),
             Call::SecretWhere(call) => answer(self.secret_where(call.secret)),
             Call::SecretDeactivate(call) => answer(self.secret_set_active(call.secret, false, request).await),

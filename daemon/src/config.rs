@@ -21,6 +21,7 @@
 //! | `hook.command` | program and arguments | none |
 //! | `hook.timeout` | duration | `30s` |
 //! | `hook.events` | list of words | all |
+//! | `authorization.port` | port, 0 for any free one | `0` |
 //! | `log.level` | `off`, `error` to `trace` | `info` |
 //!
 //! `socket`'s group and number of connections and `log.level` take a restart. What `access` says holds for new connections.
@@ -77,6 +78,8 @@ pub(crate) struct Config {
     pub(crate) usage: UsageConfig,
     /// What is run when something happens to a secret.
     pub(crate) hook: HookConfig,
+    /// A person's authorization in a browser.
+    pub(crate) authorization: AuthorizationConfig,
     /// Outgoing calls.
     pub(crate) http: HttpConfig,
     /// The log.
@@ -129,6 +132,14 @@ pub(crate) struct UsageConfig {
     pub(crate) secrets: Analytics,
 }
 
+/// `[authorization]`
+#[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct AuthorizationConfig {
+    /// The port of the loopback listener on which browsers come back; 0 for any free one.
+    pub(crate) port: u16,
+}
+
 /// `[http]`
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -163,6 +174,7 @@ impl Default for Config {
             audit: AuditConfig::default(),
             usage: UsageConfig::default(),
             hook: HookConfig::default(),
+            authorization: AuthorizationConfig::default(),
             http: HttpConfig::default(),
             log: LogConfig::default(),
         }

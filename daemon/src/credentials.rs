@@ -5,6 +5,7 @@
 
 mod artifact;
 mod certificate;
+mod consent;
 mod field;
 mod fixed;
 mod key;
@@ -13,13 +14,15 @@ mod pem;
 
 pub(crate) use artifact::Artifact;
 pub(crate) use certificate::Certificate;
-pub(crate) use field::{Plain, Seconds, Texts, host_name, is_loopback};
+pub(crate) use consent::Consent;
+pub(crate) use field::{Plain, Seconds, Texts, endpoint, host_name, is_loopback};
 pub(crate) use fixed::{ApiKey, BearerToken, ClientCredentials, KeyValue, SimpleHttp, Token};
 pub(crate) use key::{normal_form, private_key_der};
 pub(crate) use oauth2::{ClientAuth, ClientCredentialsGrant, Jwt};
 
+use crate::issuer::named;
 use bursar_proto::fields::{Fields, Invalid};
-use bursar_proto::kind::{ExchangePolicy, SecretType};
+use bursar_proto::kind::{ExchangePolicy, Issuer, SecretType};
 use bursar_proto::sensitive::Sensitive;
 use bursar_proto::time::Timestamp;
 use serde::Serialize;
@@ -32,9 +35,6 @@ pub(crate) const STORED_MAX: usize = 48 * 1024;
 
 /// What one secret type adds to its fields.
 trait Kind: Serialize + Sized {
-    /// Takes the fields of this type; each one is checked by itself.
-    fn read(fields: &Fields<'_>) -> Result<Self, Invalid>;
-
     /// Checks what concerns several fields or costs time, and brings keys into one form.
     fn check(&mut self, policy: Option<ExchangePolicy>) -> Result<(), Invalid> {
         let _ = policy;
@@ -60,7 +60,8 @@ macro_rules! credentials {
         pub(crate) struct $name { $($(#[$field_doc])* pub(crate) $field: $type),+ }
 
         impl $name {
-            fn take(fields: &bursar_proto::fields::Fields<'_>) -> Result<Self, bursar_proto::fields::Invalid> {
+            /// Takes the fields of this type; each one is checked by itself.
+            pub(super) fn read(fields: &bursar_proto::fields::Fields<'_>) -> Result<Self, bursar_proto::fields::Invalid> {
                 Ok(Self { $($field: fields.take(stringify!($field))?),+ })
             }
         }
@@ -74,6 +75,8 @@ pub(crate) enum Credentials {
     ClientCredentialsGrant(ClientCredentialsGrant),
     /// `oauth2-jwt`.
     Jwt(Jwt),
+    /// `oauth2-google`, and whatever else has a named issuer.
+    Consent(Consent),
     /// `simple-http`.
     SimpleHttp(SimpleHttp),
     /// `token`.
@@ -96,6 +99,7 @@ macro_rules! each {
         match $credentials {
             Credentials::ClientCredentialsGrant($inner) => $body,
             Credentials::Jwt($inner) => $body,
+            Credentials::Consent($inner) => $body,
             Credentials::SimpleHttp($inner) => $body,
             Credentials::Token($inner) => $body,
             Credentials::ApiKey($inner) => $body,
@@ -209,6 +213,7 @@ impl Credentials {
         match self {
             Self::ClientCredentialsGrant(_) => SecretType::ClientCredentialsGrant,
             Self::Jwt(_) => SecretType::Jwt,
+            Self::Consent(consent) => named(consent.issuer).kind,
             Self::SimpleHttp(_) => SecretType::SimpleHttp,
             Self::Token(_) => SecretType::Token,
             Self::ApiKey(_) => SecretType::ApiKey,
@@ -225,18 +230,18 @@ impl Credentials {
         fields.only(&names(kind))?;
         let of = &fields;
         let credentials = match kind {
-            SecretType::ClientCredentialsGrant => Self::ClientCredentialsGrant(Kind::read(of)?),
-            SecretType::Jwt => Self::Jwt(Kind::read(of)?),
-            SecretType::Google => {
-                return Err(Invalid::new("the type oauth2-google is not available yet in this version"));
+            SecretType::ClientCredentialsGrant => {
+                Self::ClientCredentialsGrant(ClientCredentialsGrant::read(of)?)
             }
-            SecretType::SimpleHttp => Self::SimpleHttp(Kind::read(of)?),
-            SecretType::Token => Self::Token(Kind::read(of)?),
-            SecretType::ApiKey => Self::ApiKey(Kind::read(of)?),
-            SecretType::BearerToken => Self::BearerToken(Kind::read(of)?),
-            SecretType::ClientCredentials => Self::ClientCredentials(Kind::read(of)?),
-            SecretType::Certificate => Self::Certificate(Kind::read(of)?),
-            SecretType::KeyValue => Self::KeyValue(Kind::read(of)?),
+            SecretType::Jwt => Self::Jwt(Jwt::read(of)?),
+            SecretType::Google => Self::Consent(Consent::read(Issuer::Google, of)?),
+            SecretType::SimpleHttp => Self::SimpleHttp(SimpleHttp::read(of)?),
+            SecretType::Token => Self::Token(Token::read(of)?),
+            SecretType::ApiKey => Self::ApiKey(ApiKey::read(of)?),
+            SecretType::BearerToken => Self::BearerToken(BearerToken::read(of)?),
+            SecretType::ClientCredentials => Self::ClientCredentials(ClientCredentials::read(of)?),
+            SecretType::Certificate => Self::Certificate(Certificate::read(of)?),
+            SecretType::KeyValue => Self::KeyValue(KeyValue::read(of)?),
         };
         Ok(credentials)
     }

@@ -8,11 +8,14 @@ mod form;
 mod http;
 mod jwt;
 mod lifetime;
+mod marked;
+mod person;
 mod signer;
 mod wire;
 
 pub(crate) use http::{HttpSettings, StartError};
 pub(crate) use lifetime::{Lifetime, judge, judge_jwt};
+pub(crate) use person::{By, Grant, Proof};
 
 use crate::clock::Clock;
 use crate::credentials::Credentials;
@@ -40,6 +43,8 @@ pub(crate) struct Granted {
     pub(crate) token_type: Option<String>,
     /// Its scope as the issuer says, printable and short.
     pub(crate) scope: Option<String>,
+    /// The refresh token that came with it, where a person's grant was exchanged.
+    pub(crate) refresh_token: Option<Sensitive>,
     /// When it was asked for: its life is counted from then.
     pub(crate) sent_at: Timestamp,
 }
@@ -51,6 +56,19 @@ pub(crate) struct Failure {
     pub(crate) cause: Cause,
     /// What failed, the issuer's OAuth error code and HTTP status, and what to do. Fit to be shown.
     pub(crate) details: String,
+    /// How far the request came.
+    pub(crate) reach: Reach,
+}
+
+/// How far a request came that failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// Nothing of what was to be exchanged left this process.
+    Unsent,
+    /// It was sent, and no answer is known: the issuer may have acted on it.
+    Unanswered,
+    /// There was an answer, or it was judged here.
+    Answered,
 }
 
 /// What a failure means for further attempts.
@@ -62,17 +80,29 @@ pub(crate) enum Cause {
     Transient,
     /// The same request will be refused again: the credentials or the policy must change.
     Permanent,
+    /// What a person granted is over: only a person can grant it anew.
+    Withdrawn,
 }
 
 impl Failure {
-    fn new(cause: Cause, details: impl Into<String>) -> Self {
-        Self { cause, details: details.into() }
+    /// A failure that the issuer's answer, or a rule of ours, is the reason of.
+    pub(crate) fn new(cause: Cause, details: impl Into<String>) -> Self {
+        Self { cause, details: details.into(), reach: Reach::Answered }
     }
 
     /// The same with the secret's name in the commands of its hint, which leave room for it.
     pub(crate) fn of(self, secret: &Qualified) -> Self {
-        Self { details: self.details.replace(" NAME ", &format!(" {secret} ")), ..self }
+        Self { details: self.details.replace(" NAME", &format!(" {secret}")), ..self }
     }
+}
+
+/// What is exchanged for a token.
+#[derive(Clone)]
+pub(crate) enum Offer {
+    /// The credentials themselves.
+    Credentials(Arc<Credentials>),
+    /// What a person granted.
+    Grant(Arc<Grant>),
 }
 
 /// An exchange under way. Dropping it does not stop the exchange.
@@ -80,9 +110,9 @@ pub(crate) type Outcome<'a> = Pin<Box<dyn Future<Output = Result<Granted, Failur
 
 /// Whoever makes tokens of credentials: the issuers, or a test.
 pub(crate) trait Exchange: Send + Sync {
-    /// Exchanges `credentials` once. The clock is read when the exchange's turn has come, for the claims of a JWT
+    /// Exchanges what is offered once. The clock is read when the exchange's turn has come, for the claims of a JWT
     /// and for the beginning of the token's life.
-    fn exchange(&self, credentials: Arc<Credentials>, clock: Arc<dyn Clock>) -> Outcome<'_>;
+    fn exchange(&self, offer: Offer, clock: Arc<dyn Clock>) -> Outcome<'_>;
 }
 
 /// The real issuers. Requests and signatures run on a thread of their own, so that whoever serves the socket
@@ -95,7 +125,7 @@ pub(crate) struct Issuers {
 
 /// One exchange on its way to the thread. At most one a secret waits here, so the queue is as short as the vault.
 struct Job {
-    credentials: Arc<Credentials>,
+    offer: Offer,
     clock: Arc<dyn Clock>,
     outcome: oneshot::Sender<Result<Granted, Failure>>,
 }
@@ -132,10 +162,9 @@ impl Issuers {
 }
 
 impl Exchange for Issuers {
-    fn exchange(&self, credentials: Arc<Credentials>, clock: Arc<dyn Clock>) -> Outcome<'_> {
+    fn exchange(&self, offer: Offer, clock: Arc<dyn Clock>) -> Outcome<'_> {
         let (outcome, told) = oneshot::channel();
-        let sent =
-            self.jobs.as_ref().is_some_and(|jobs| jobs.send(Job { credentials, clock, outcome }).is_ok());
+        let sent = self.jobs.as_ref().is_some_and(|jobs| jobs.send(Job { offer, clock, outcome }).is_ok());
         Box::pin(async move {
             let stopped = || Failure::new(Cause::Transient, "the exchange was cut off inside the agent");
             if !sent {
@@ -157,12 +186,15 @@ impl Drop for Issuers {
 }
 
 async fn run(job: Job, http: Arc<http::Http>) {
-    let granted = match &*job.credentials {
-        Credentials::ClientCredentialsGrant(grant) => {
-            client_credentials::exchange(grant, &*job.clock, &http).await
-        }
-        Credentials::Jwt(jwt) => jwt::exchange(jwt, &*job.clock, &http).await,
-        _ => Err(lifetime::not_exchanged()),
+    let granted = match &job.offer {
+        Offer::Grant(grant) => person::exchange(grant, &*job.clock, &http).await,
+        Offer::Credentials(credentials) => match &**credentials {
+            Credentials::ClientCredentialsGrant(grant) => {
+                client_credentials::exchange(grant, &*job.clock, &http).await
+            }
+            Credentials::Jwt(jwt) => jwt::exchange(jwt, &*job.clock, &http).await,
+            _ => Err(lifetime::not_exchanged()),
+        },
     };
     // whoever asked may have left; the exchange is complete all the same
     let _ = job.outcome.send(granted);

@@ -31,12 +31,14 @@ mod agent;
 #[cfg(test)]
 mod architecture_doc;
 mod audit;
+mod authorization;
 mod clock;
 mod config;
 mod credentials;
 mod exchange;
 mod harden;
 mod hook;
+mod issuer;
 mod policy;
 mod refresh;
 mod server;

@@ -120,8 +120,10 @@ table! {
         VaultUnlock VaultLock VaultPassphrase VaultRekey
         OrganizationCreate OrganizationList OrganizationDelete
         EnvironmentCreate EnvironmentList EnvironmentDelete
-        SecretCreate SecretList SecretShow SecretEdit SecretBind SecretTest SecretRetry SecretWait SecretWhere
+        SecretCreate SecretList SecretShow SecretEdit SecretBind SecretTest SecretRetry
+        SecretReauthorize SecretAuthorize SecretWait SecretWhere
         SecretDeactivate SecretReactivate SecretDelete SecretDeleted
+        IssuerConfigure IssuerShow
         ArtifactGet ArtifactWatch
         ElementSet ElementList ElementShow ElementDelete ElementResolve
         LibraryResolve

@@ -4,9 +4,12 @@
 //! flight runs on the daemon's task tracker, so a caller who leaves cancels nothing.
 
 mod flight;
+mod person;
 pub(crate) mod plan;
+mod settle;
 
-pub(crate) use flight::{Flight, Flights};
+pub(crate) use flight::{Flight, Flights, Next, Unreadable};
+pub(crate) use person::ungranted;
 
 #[cfg(test)]
 mod tests;

@@ -18,6 +18,12 @@ impl Sensitive {
         Self(Zeroizing::new(text))
     }
 
+    /// Another one of the same text, for a second place that has to have it. It is wiped by itself.
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        Self::new(self.expose().to_owned())
+    }
+
     /// The text itself. Every use of it is a place to look at in a review.
     pub fn expose(&self) -> &str {
         &self.0

@@ -271,7 +271,8 @@ fn read_request(stream: &mut impl Read) -> io::Result<Option<Request>> {
     Ok(Some(Request { target, headers, form: form(&String::from_utf8_lossy(&body)) }))
 }
 
-fn form(body: &str) -> BTreeMap<String, String> {
+/// The fields of a form, or of a query.
+pub fn form(body: &str) -> BTreeMap<String, String> {
     body.split('&')
         .filter_map(|pair| pair.split_once('='))
         .map(|(name, value)| (unescape(name), unescape(value)))

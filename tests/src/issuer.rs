@@ -1,15 +1,10 @@
 //! Real issuers on loopback: Authlib (Python) and oidc-provider (Node), in versions pinned beside their code.
-//!
-//! Their packages are installed once into `target/issuers`, named by the hash of what pins them; a lock file
-//! keeps parallel tests from installing twice.
 
-use crate::binaries::profile_dir;
+use crate::http;
+use crate::installed::{from_npm, from_pypi};
 use crate::keys::known;
-use std::fs::{self, File};
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
 const AUTHLIB: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/issuers/authlib");
@@ -27,30 +22,18 @@ pub struct Issuer {
 impl Issuer {
     /// Flask and Authlib. Client `robot`, by form or header, and assertions signed with [`known`].
     pub fn authlib() -> Self {
-        let venv = installed("authlib", &["requirements.txt"], |dir| {
-            run("python3", "python3 and python3-venv", dir, &["-m", "venv", "."]);
-            let pip = dir.join("bin/pip");
-            let pip = pip.to_str().expect("a target directory in UTF-8");
-            let pins = format!("{AUTHLIB}/requirements.txt");
-            run(pip, "python3-venv", dir, &["install", "--quiet", "--no-deps", "--requirement", &pins]);
-        });
         let key = tempfile::NamedTempFile::new().expect("a temporary file");
         fs::write(key.path(), &known().public).expect("a public key");
-        let mut python = Command::new(venv.join("bin/python"));
-        python.arg(format!("{AUTHLIB}/server.py")).arg(key.path());
+        let mut python = Command::new(from_pypi("authlib", AUTHLIB));
+        // -B: no compiled modules beside the source
+        python.arg("-B").arg(format!("{AUTHLIB}/server.py")).arg(key.path());
         Self::start(python, "a secret with spaces, + and %41 & ä")
     }
 
     /// oidc-provider. Clients `robot-post` and `robot-basic`, each held to its way of authenticating.
     pub fn oidc() -> Self {
-        let modules = installed("oidc", &["package.json", "package-lock.json"], |dir| {
-            for file in ["package.json", "package-lock.json"] {
-                fs::copy(format!("{OIDC}/{file}"), dir.join(file)).expect("a copy beside the packages");
-            }
-            run("npm", "nodejs and npm", dir, &["ci", "--silent", "--no-audit", "--no-fund"]);
-        });
         let mut node = Command::new("node");
-        node.arg(format!("{OIDC}/server.mjs")).arg(modules.join("package.json"));
+        node.arg(format!("{OIDC}/server.mjs")).arg(from_npm("oidc", OIDC));
         Self::start(node, "a secret with spaces, + and %41 &")
     }
 
@@ -68,9 +51,14 @@ impl Issuer {
         Self { child, port, client_secret }
     }
 
+    /// An address of it.
+    pub(crate) fn at(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
     /// Its token endpoint, bare: the audience of an assertion.
     pub fn audience(&self) -> String {
-        format!("http://127.0.0.1:{}/token", self.port)
+        self.at("/token")
     }
 
     /// Its token endpoint for tokens of `lifetime` seconds.
@@ -82,18 +70,8 @@ impl Issuer {
     pub fn judge(&self, assertion: &str) -> (u16, String) {
         let body =
             format!("grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer&assertion={assertion}");
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("the issuer listens");
-        write!(
-            stream,
-            "POST /token HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\
-             content-type: application/x-www-form-urlencoded\r\ncontent-length: {}\r\n\r\n{body}",
-            body.len()
-        )
-        .expect("the issuer reads");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("the issuer answers");
-        let status = answer.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status line");
-        (status, answer)
+        let answer = http::post(&self.audience(), &body);
+        (answer.status, answer.body)
     }
 }
 
@@ -102,39 +80,4 @@ impl Drop for Issuer {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// The directory of packages that `files` in `issuers/NAME` pin, made by `install` if nobody has yet.
-fn installed(name: &str, files: &[&str], install: impl FnOnce(&Path)) -> PathBuf {
-    let mut hasher = DefaultHasher::new();
-    for file in files {
-        fs::read(format!("{}/issuers/{name}/{file}", env!("CARGO_MANIFEST_DIR")))
-            .expect("the file that pins versions")
-            .hash(&mut hasher);
-    }
-    let root = profile_dir().parent().expect("a target directory").join("issuers");
-    fs::create_dir_all(&root).expect("a directory for issuers");
-    let dir = root.join(format!("{name}-{:016x}", hasher.finish()));
-    let lock = File::create(root.join(format!("{name}.lock"))).expect("a lock file");
-    lock.lock().expect("the lock of the installation");
-    let done = dir.join(".installed");
-    if !done.exists() {
-        // what an interrupted installation left is not to be trusted
-        let _ = fs::remove_dir_all(&dir);
-        fs::create_dir(&dir).expect("a directory for one issuer");
-        install(&dir);
-        File::create(done).expect("a mark");
-    }
-    dir
-}
-
-fn run(program: &str, packages: &str, dir: &Path, arguments: &[&str]) {
-    let status = Command::new(program)
-        .args(arguments)
-        .current_dir(dir)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .status()
-        .unwrap_or_else(|error| panic!("{program}: {error}; on Debian: apt-get install {packages}"));
-    assert!(status.success(), "{program} failed ({status}); on Debian: apt-get install {packages}");
 }

@@ -17,6 +17,9 @@
 //! | [`library`] | an organization with elements, and parameters of packages |
 //! | [`keys`] | RSA keys, certificates, a private CA |
 //! | [`issuer`] | real issuers: Authlib and oidc-provider |
+//! | [`google`] | the same as Google: a person consents, refresh tokens rotate |
+//! | [`browser`] | a real browser: Debian's Chromium |
+//! | [`http`] | HTTP as a stranger speaks it |
 //! | [`fault`] | an issuer that does as it is told |
 //! | [`workspace`] | a directory in which `bursar` is run |
 //! | [`talk`] | a process that is talked to while it runs, on a terminal too |
@@ -35,11 +38,15 @@
 )]
 
 pub mod binaries;
+pub mod browser;
 pub mod cli;
 pub mod client_secrets;
 pub mod daemon;
 pub mod fault;
+pub mod google;
 pub mod home;
+pub mod http;
+mod installed;
 pub mod issuer;
 pub mod keys;
 pub mod library;
@@ -54,9 +61,11 @@ pub mod unattended;
 pub mod users;
 pub mod workspace;
 
+pub use browser::{Browser, Choice};
 pub use cli::Run;
 pub use daemon::Daemon;
 pub use fault::{FaultIssuer, Reply};
+pub use google::{Google, Hold};
 pub use home::{Home, configured, open_vault};
 pub use patience::until;
 pub use raw::{Answer, RawSocket, Refused, seconds};

@@ -19,7 +19,9 @@ pub(crate) struct Secret {
 pub(crate) enum Verb {
     /// Put a credential in and start its exchange
     #[command(after_help = "Examples:\n  bursar secret create acme/npm --type token --token-file -\n  \
-                            bursar secret create acme/adobe-io --from-file adobe-io.json --wait")]
+                            bursar secret create acme/adobe-io --from-file adobe-io.json --wait\n  \
+                            bursar secret create acme/ads --type oauth2-google \
+                            --scopes https://www.googleapis.com/auth/adwords")]
     Create(Deferred<Box<Create>>),
     /// List secrets
     #[command(after_help = "Example:\n  bursar secret list --organization acme --status failed")]
@@ -40,6 +42,12 @@ pub(crate) enum Verb {
     /// Run the exchange anew
     #[command(after_help = "Example:\n  bursar secret retry acme/adobe-io --wait")]
     Retry(Retry),
+    /// Ask a person for the grant of a secret, anew: in a browser, within the hour
+    #[command(after_help = "Examples:\n  bursar secret reauthorize acme/ads\n  \
+                            bursar secret reauthorize acme/ads --no-browser\n\n\
+                            With --json the document comes first, for it has the address, and --wait or --no-browser \
+                            follows to the end: the exit code tells it.")]
+    Reauthorize(Reauthorize),
     /// Show where a secret is applied
     #[command(after_help = "Example:\n  bursar secret where acme/adobe-io")]
     Where(Named),
@@ -69,9 +77,27 @@ pub(crate) struct Following {
     /// Follow the exchange to its end; the default on a terminal
     #[arg(long, conflicts_with = "no_wait")]
     pub(crate) wait: bool,
-    /// Answer at once, with status pending
+    /// Answer at once, with the status as it is by then
     #[arg(long)]
     pub(crate) no_wait: bool,
+}
+
+impl Following {
+    /// Whether it is followed; `default` counts where no flag says so.
+    pub(crate) fn is_wanted(&self, default: bool) -> bool {
+        (self.wait || default) && !self.no_wait
+    }
+}
+
+// Where the browser is in which a person authorizes.
+#[derive(Default, clap::Args)]
+pub(crate) struct Browsing {
+    /// Open a browser without asking, where a person has to authorize
+    #[arg(long, conflicts_with = "no_browser")]
+    pub(crate) browser: bool,
+    /// The browser is on another machine: take the address that it ends on, from the terminal or from standard input
+    #[arg(long, conflicts_with = "no_wait")]
+    pub(crate) no_browser: bool,
 }
 
 #[derive(clap::Args)]
@@ -104,6 +130,8 @@ pub(crate) struct Create {
     #[command(flatten)]
     pub(crate) following: Following,
     #[command(flatten)]
+    pub(crate) browsing: Browsing,
+    #[command(flatten)]
     pub(crate) fields: FieldFlags<true>,
 }
 
@@ -132,6 +160,8 @@ pub(crate) struct Edit {
     pub(crate) no_expiration_date: bool,
     #[command(flatten)]
     pub(crate) following: Following,
+    #[command(flatten)]
+    pub(crate) browsing: Browsing,
     #[command(flatten)]
     pub(crate) fields: FieldFlags<false>,
 }
@@ -168,6 +198,16 @@ pub(crate) struct Retry {
     pub(crate) named: Named,
     #[command(flatten)]
     pub(crate) following: Following,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Reauthorize {
+    #[command(flatten)]
+    pub(crate) named: Named,
+    #[command(flatten)]
+    pub(crate) following: Following,
+    #[command(flatten)]
+    pub(crate) browsing: Browsing,
 }
 
 #[derive(clap::Args)]

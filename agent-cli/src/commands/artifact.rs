@@ -10,9 +10,9 @@ use crate::values;
 use bursar_proto::call::{ArtifactGet, ArtifactWatch, SecretWait};
 use bursar_proto::client::Notification;
 use bursar_proto::error::{CallError, ErrorName};
-use bursar_proto::kind::SecretType;
+use bursar_proto::kind::{Change, SecretType};
 use bursar_proto::name::Qualified;
-use bursar_proto::reply::{Artifact, Header};
+use bursar_proto::reply::{Artifact, Changed, Header};
 use bursar_proto::sensitive::Sensitive;
 use bursar_proto::time::Timestamp;
 use serde::{Serialize, Serializer};
@@ -104,7 +104,7 @@ pub(crate) fn wait(session: &Session, wait: Wait) -> Result<(), Stop> {
     let secret = session.complete(wait.secret)?;
     let mut client = session.connect()?;
     client.set_timeout(limit).map_err(|error| Stop::local(format!("no time limit: {}", error.kind())))?;
-    session.printer.progress("waiting for the issuer …");
+    session.printer.progress("waiting for the issuer, or for a person …");
     let began = Instant::now();
     let secret = client.call(&SecretWait { secret }).map_err(|error| match limit {
         // the connection cannot tell a limit that passed from one that broke; the time can
@@ -126,10 +126,7 @@ pub(crate) fn watch(session: &Session, watch: Watch) -> Result<(), Stop> {
     client.call(&ArtifactWatch { secret })?;
     loop {
         match client.next_notification()? {
-            Notification::Changed(changed) => session.printer.reply(&changed, |_| {
-                let until = changed.expires_at.map(|at| format!("  until {at}")).unwrap_or_default();
-                format!("{}  {}  {}  {}{until}\n", changed.at, changed.secret, changed.change, changed.status)
-            })?,
+            Notification::Changed(changed) => session.printer.reply(&changed, |_| line(&changed))?,
             Notification::Missed(missed) => {
                 session.printer.reply(&missed, |_| format!("{} changes were missed\n", missed.count))?;
             }
@@ -137,6 +134,17 @@ pub(crate) fn watch(session: &Session, watch: Watch) -> Result<(), Stop> {
             Notification::Audited(_) => {}
         }
     }
+}
+
+/// A change on a line, with what to do where a person has to do something.
+fn line(changed: &Changed) -> String {
+    let Changed { at, secret, change, status, .. } = changed;
+    let until = changed.expires_at.map(|at| format!("  until {at}")).unwrap_or_default();
+    let mend = match change {
+        Change::NeedsAuthorization => format!("  hint: bursar secret reauthorize {secret}"),
+        _ => String::new(),
+    };
+    format!("{at}  {secret}  {change}  {status}{until}{mend}\n")
 }
 
 #[cfg(test)]
@@ -198,6 +206,28 @@ mod tests {
         assert_eq!(chosen(&certificate(), false, None), Err((2, hint.into())));
         assert_eq!(chosen(&certificate(), false, Some("private_key")), Ok("K".into()));
         assert_eq!(chosen(&certificate(), false, Some("value")).unwrap_err().0, 2);
+    }
+
+    #[test]
+    fn a_change_that_needs_a_person_says_what_to_do() {
+        let changed = |change: &str, status: &str| {
+            line(
+                &serde_json::from_value(serde_json::json!({
+                    "secret": "acme/ads", "change": change, "status": status,
+                    "expires_at": "2026-11-21T07:00:00Z", "at": "2026-11-21T06:00:00Z"
+                }))
+                .unwrap(),
+            )
+        };
+        assert_eq!(
+            changed("needs_authorization", "manual_authorization"),
+            "2026-11-21T06:00:00Z  acme/ads  needs_authorization  manual_authorization  \
+             until 2026-11-21T07:00:00Z  hint: bursar secret reauthorize acme/ads\n"
+        );
+        assert_eq!(
+            changed("refreshed", "succeeded"),
+            "2026-11-21T06:00:00Z  acme/ads  refreshed  succeeded  until 2026-11-21T07:00:00Z\n"
+        );
     }
 
     #[test]

@@ -63,8 +63,9 @@ mod tests {
     fn completions_know_flags_of_nested_commands() {
         for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
             let script = String::from_utf8(completion_script(shell)).unwrap();
-            assert!(script.contains("client-secret-file") && script.contains("min-validity"));
-            assert!(!script.contains("oauth2-google"));
+            for word in ["client-secret-file", "min-validity", "oauth2-google", "client-file", "no-browser"] {
+                assert!(script.contains(word), "{word}");
+            }
         }
     }
 
@@ -72,7 +73,15 @@ mod tests {
     fn every_command_has_a_page() {
         let home = tempfile::tempdir().unwrap();
         write_pages(&page::documented(Args::command()), home.path()).unwrap();
-        for page in ["bursar.1", "bursar-get.1", "bursar-secret-create.1", "bursar-agent-env.1"] {
+        for page in [
+            "bursar.1",
+            "bursar-get.1",
+            "bursar-secret-create.1",
+            "bursar-secret-reauthorize.1",
+            "bursar-google-configure.1",
+            "bursar-google-show.1",
+            "bursar-agent-env.1",
+        ] {
             let text = fs::read_to_string(home.path().join(page)).expect(page);
             assert!(text.contains(".SH EXAMPLES"), "{page}");
         }

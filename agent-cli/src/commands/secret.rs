@@ -1,16 +1,17 @@
 //! `bursar secret …`
 
+mod authorize;
 mod change;
 mod deleted;
 mod show;
 
-use crate::args::secret::{Bind, Delete, Following, List, Retry, Verb};
+use crate::args::secret::{Bind, Browsing, Delete, Following, List, Reauthorize, Retry, Verb};
 use crate::output::text::now;
 use crate::session::Session;
 use crate::stop::Stop;
 use bursar_proto::call::{
     SECRETS_PAGE_MAX, SecretBind, SecretDeactivate, SecretDelete, SecretDeleted, SecretList,
-    SecretReactivate, SecretRetry, SecretShow, SecretTest, SecretWait, SecretWhere,
+    SecretReactivate, SecretReauthorize, SecretRetry, SecretShow, SecretTest, SecretWait, SecretWhere,
 };
 use bursar_proto::client::Client;
 use bursar_proto::error::{CallError, ErrorName};
@@ -36,6 +37,7 @@ pub(crate) fn run(session: &Session, verb: Verb) -> Result<(), Stop> {
             session.printer.reply(&test, |_| show::test(&test))
         }
         Verb::Retry(retry) => self::retry(session, retry),
+        Verb::Reauthorize(reauthorize) => self::reauthorize(session, reauthorize),
         Verb::Where(named) => {
             let applied = session.ask(&SecretWhere { secret: session.complete(named.secret)? })?;
             session.printer.reply(&applied, |printer| show::applied(printer, &applied))
@@ -88,14 +90,21 @@ fn bind(session: &Session, bind: Bind) -> Result<(), Stop> {
     let secret = session.complete(bind.named.secret)?;
     let mut client = session.connect()?;
     let bound = client.call(&SecretBind { secret, environment: bind.environment })?;
-    follow(session, &mut client, bound, &bind.following)
+    follow(session, &mut client, bound, &bind.following, &Browsing::default())
 }
 
 fn retry(session: &Session, retry: Retry) -> Result<(), Stop> {
     let secret = session.complete(retry.named.secret)?;
     let mut client = session.connect()?;
     let retried = client.call(&SecretRetry { secret })?;
-    follow(session, &mut client, retried, &retry.following)
+    follow(session, &mut client, retried, &retry.following, &Browsing::default())
+}
+
+fn reauthorize(session: &Session, reauthorize: Reauthorize) -> Result<(), Stop> {
+    let secret = session.complete(reauthorize.named.secret)?;
+    let mut client = session.connect()?;
+    let asked = client.call(&SecretReauthorize { secret })?;
+    follow(session, &mut client, asked, &reauthorize.following, &reauthorize.browsing)
 }
 
 fn delete(session: &Session, delete: Delete) -> Result<(), Stop> {
@@ -119,8 +128,17 @@ fn show_where(session: &Session, client: &mut Client, secret: Reference) -> Resu
 }
 
 /// Follows an exchange to its end where that is wanted, and shows the secret.
-fn follow(session: &Session, client: &mut Client, secret: Secret, following: &Following) -> Result<(), Stop> {
-    if !(following.wait || stdout().is_terminal()) || following.no_wait {
+fn follow(
+    session: &Session,
+    client: &mut Client,
+    secret: Secret,
+    following: &Following,
+    browsing: &Browsing,
+) -> Result<(), Stop> {
+    if let Some(url) = &secret.authorization_url {
+        return authorize::run(session, &secret, url, following, browsing);
+    }
+    if !following.is_wanted(stdout().is_terminal()) {
         return print(session, &secret);
     }
     if secret.status != Status::Pending {
@@ -163,12 +181,17 @@ fn verdict(secret: &Secret) -> Option<CallError> {
             Some(CallError::new(ErrorName::Pending, format!("the exchange of {} still runs", secret.name)))
         }
         Status::ManualAuthorization => {
-            let message = format!("{} has to be authorized by a person in a browser", secret.name);
-            let error = CallError::new(ErrorName::NeedsAuthorization, message);
-            Some(match &secret.authorization_url {
-                Some(url) => error.hint(format!("open {url}")),
-                None => error,
-            })
+            let name = &secret.name;
+            let (reason, hint) = secret.status_details.as_deref().map(split).unzip();
+            let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+            let message = format!("{name} has to be authorized by a person in a browser{reason}");
+            let mend = format!("bursar secret reauthorize {name}");
+            let hint = match (&secret.authorization_url, hint.flatten()) {
+                (Some(url), _) => format!("open {url}, or start over: {mend}"),
+                (None, Some(hint)) if hint.contains(&mend) => hint.to_owned(),
+                _ => mend,
+            };
+            Some(CallError::new(ErrorName::NeedsAuthorization, message).hint(hint))
         }
     }
 }
@@ -200,8 +223,27 @@ mod tests {
         assert_eq!(failed.name.exit_code(), 7);
         assert_eq!(failed.message, "the exchange of acme/x failed: invalid_client, http 401");
         assert_eq!(failed.hint.unwrap(), "try it anew: bursar secret retry acme/x");
-        assert_eq!(verdict(&secret("manual_authorization", None)).unwrap().name.exit_code(), 6);
         assert_eq!(verdict(&secret("pending", None)).unwrap().name.exit_code(), 7);
+    }
+
+    #[test]
+    fn who_is_not_authorized_says_what_mends_it() {
+        let said = |details, url: Option<&str>| {
+            let mut secret = secret("manual_authorization", details);
+            secret.authorization_url = url.map(str::to_owned);
+            let error = verdict(&secret).unwrap();
+            assert_eq!(error.name.exit_code(), 6);
+            (error.message, error.hint.unwrap())
+        };
+        let message = "acme/x has to be authorized by a person in a browser".to_owned();
+        let mend = "bursar secret reauthorize acme/x".to_owned();
+        assert_eq!(said(None, None), (message.clone(), mend.clone()));
+        assert_eq!(
+            said(Some("the hour is over; hint: bursar secret reauthorize acme/x"), None),
+            (message.clone() + ": the hour is over", mend.clone())
+        );
+        assert_eq!(said(Some("the hour is over; hint: try again"), None).1, mend);
+        assert_eq!(said(None, Some("https://a")).1, format!("open https://a, or start over: {mend}"));
     }
 
     #[test]

@@ -108,7 +108,12 @@ fn only_five_commands_exist() {
 #[test]
 fn another_command_is_refused_by_name_before_anything_is_read() {
     let unread = || -> Unattended { panic!("the environment was looked at") };
-    for line in ["bursar get x --non-interactive", "bursar exec --non-interactive -- true"] {
+    for line in [
+        "bursar get x --non-interactive",
+        "bursar exec --non-interactive -- true",
+        "bursar google show --non-interactive",
+        "bursar secret reauthorize x --browser --non-interactive",
+    ] {
         let mode =
             NonInteractive::begin(&args(line), || "bursar get".into(), unread, &Printer::new(true, true));
         let Err(Stop::Failed(error)) = mode else { panic!("{line}") };

@@ -8,30 +8,50 @@ use bursar_proto::sensitive::Sensitive;
 use clap::Parser;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
-use std::os::unix::net::UnixListener;
-use std::thread::{JoinHandle, spawn};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::Mutex;
+use std::thread::{JoinHandle, scope, spawn};
 use zeroize::Zeroizing;
 
 /// An agent for one connection, which answers each method with what `answer` has for it; it ends with what it was asked.
 pub(crate) fn agent(
     home: &Path,
-    answer: impl Fn(&str) -> Value + Send + 'static,
+    answer: impl Fn(&str) -> Value + Send + Sync + 'static,
+) -> JoinHandle<Vec<(String, Value)>> {
+    agent_of(home, 1, answer)
+}
+
+/// The same for several connections, which may stand at once.
+pub(crate) fn agent_of(
+    home: &Path,
+    connections: usize,
+    answer: impl Fn(&str) -> Value + Send + Sync + 'static,
 ) -> JoinHandle<Vec<(String, Value)>> {
     let listener = UnixListener::bind(home.join("s")).unwrap();
     spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
-        let mut asked = Vec::new();
-        for line in BufReader::new(stream.try_clone().unwrap()).lines() {
-            let request: Value = serde_json::from_str(&line.unwrap()).unwrap();
-            let method = request["method"].as_str().unwrap().to_owned();
-            let mut told = answer(&method);
-            told["jsonrpc"] = "2.0".into();
-            told["id"] = request["id"].clone();
-            writeln!(stream, "{told}").unwrap();
-            asked.push((method, request["params"].clone()));
-        }
-        asked
+        let asked = Mutex::new(Vec::new());
+        scope(|all| {
+            for _ in 0..connections {
+                let (stream, _) = listener.accept().unwrap();
+                all.spawn(|| serve(stream, &answer, &asked));
+            }
+        });
+        asked.into_inner().unwrap()
     })
+}
+
+/// Answers one connection to its end.
+fn serve(mut stream: UnixStream, answer: impl Fn(&str) -> Value, asked: &Mutex<Vec<(String, Value)>>) {
+    for line in BufReader::new(stream.try_clone().unwrap()).lines() {
+        let request: Value = serde_json::from_str(&line.unwrap()).unwrap();
+        let method = request["method"].as_str().unwrap().to_owned();
+        let mut told = answer(&method);
+        told["jsonrpc"] = "2.0".into();
+        told["id"] = request["id"].clone();
+        // before the answer, which its asker may take for the end
+        asked.lock().unwrap().push((method, request["params"].clone()));
+        writeln!(stream, "{told}").unwrap();
+    }
 }
 
 fn secret() -> String {

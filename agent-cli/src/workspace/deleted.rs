@@ -2,9 +2,10 @@
 //! what lies there as it was written is removed, and what a person edited since is left and named.
 
 use super::Workspace;
-use super::drafts::{Drafts, Interrupt};
+use super::drafts::Drafts;
 use super::plan::{Plan, State};
 use crate::session::Session;
+use crate::signals::Interrupt;
 use crate::stop::Stop;
 use bursar_proto::call::WorkspaceRecord;
 use bursar_proto::client::Client;

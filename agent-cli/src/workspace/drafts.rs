@@ -4,29 +4,22 @@
 //! A draft has a name that follows from its file's, so what a killed process left is found and removed by the next one.
 
 use super::tree::{MODE_BITS, Tree, no_plain_file, obstacle};
-use crate::signals::heeded;
+use crate::signals::Interrupt;
 use crate::stop::Stop;
 use bursar_proto::library::DRAFT_END;
 use rustix::fs::{
     AtFlags, FileType, Mode, OFlags, fchmod, fsync, mkdirat, openat, renameat, statat, unlinkat,
 };
 use rustix::io::Errno;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::flag;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The permissions of a new directory, and of a new file without values; the umask takes from them.
 const OPEN: (Mode, Mode) = (Mode::from_raw_mode(0o755), Mode::from_raw_mode(0o644));
-
-/// The exit code of a command that a person interrupted, as shells have it.
-const INTERRUPTED: u8 = 130;
 
 const DRAFT: OFlags =
     OFlags::WRONLY.union(OFlags::CREATE).union(OFlags::EXCL).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
@@ -37,30 +30,6 @@ pub(super) struct NewFile<'a> {
     pub(super) content: &'a [u8],
     /// Its permissions; without them it keeps those of the file in whose place it comes.
     pub(super) mode: Option<u32>,
-}
-
-/// Whether somebody wants this to end. From its making on, the signals that would end it are only noted.
-#[derive(Default)]
-pub(super) struct Interrupt(Arc<AtomicBool>);
-
-impl Interrupt {
-    /// Begins to take the signals.
-    pub(super) fn take() -> Result<Self, Stop> {
-        let interrupt = Self::default();
-        for signal in heeded(&[SIGINT, SIGTERM, SIGHUP]) {
-            flag::register(signal, Arc::clone(&interrupt.0))
-                .map_err(|error| Stop::local(format!("signals cannot be taken: {}", error.kind())))?;
-        }
-        Ok(interrupt)
-    }
-
-    /// Ends the work where a signal asked for it.
-    ///
-    /// # Errors
-    /// A signal came.
-    pub(super) fn check(&self) -> Result<(), Stop> {
-        if self.0.load(Ordering::Relaxed) { Err(Stop::Ended(INTERRUPTED)) } else { Ok(()) }
-    }
 }
 
 /// Removes the drafts that a killed process left of these files: they may hold values.

@@ -1,7 +1,7 @@
 //! Brings files to what they should be: compare, ask git, write, and tell the agent, in an order in which no file with
 //! a value is ever unknown to it.
 
-use super::drafts::{Drafts, Interrupt, NewFile, sweep};
+use super::drafts::{Drafts, NewFile, sweep};
 use super::git::refuse_tracked;
 use super::manifest::MANIFEST;
 use super::plan::Plan;
@@ -10,6 +10,7 @@ use super::wanted::{WantedFile, check_paths};
 use super::{Workspace, changed};
 use crate::args::package::Allowed;
 use crate::session::Session;
+use crate::signals::Interrupt;
 use crate::stop::Stop;
 use bursar_proto::call::WorkspaceRecord;
 use bursar_proto::client::Client;

@@ -3,7 +3,7 @@
 //! Nothing that is inactive, unbound, expired or never exchanged leaves here. The artifact is sealed in the
 //! form in which it is answered, so opening it is writing the reply.
 
-use super::fault::{explained, failed, inactive};
+use super::fault::{explained, failed, inactive, needs_authorization};
 use super::request::Request;
 use super::secret::named;
 use super::{Agent, Answer, environment_id, no_secret, secret_id};
@@ -273,10 +273,7 @@ pub(super) fn refusal(secret: &Secret, saved: Option<&Saved>, need: i64, now: Ti
             let details = secret.status_details.as_deref().unwrap_or("no details");
             explained(ErrorName::Failed, &format!("the exchange of {full} failed: "), details, secret)
         }
-        Status::ManualAuthorization => {
-            let hint = format!("see what it waits for: bursar secret show {full}");
-            refuse(ErrorName::NeedsAuthorization, format!("{full} waits for a person to authorize"), hint)
-        }
+        Status::ManualAuthorization => needs_authorization(secret),
         Status::Succeeded => stale(secret, saved.map_or(0, |saved| left(saved, now))),
     }
 }

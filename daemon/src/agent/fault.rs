@@ -84,11 +84,23 @@ pub(super) fn inactive(name: &Qualified) -> CallError {
         .hint(format!("undo that: bursar secret reactivate {name}"))
 }
 
+/// The error for a secret that only a person can bring on.
+pub(super) fn needs_authorization(secret: &Secret) -> CallError {
+    let full = secret.full_name();
+    let waits = format!("{full} waits for a person to authorize it in a browser");
+    match &secret.status_details {
+        Some(details) => explained(ErrorName::NeedsAuthorization, &format!("{waits}: "), details, secret),
+        None => CallError::new(ErrorName::NeedsAuthorization, waits).hint(format!(
+            "open its authorization url, or ask for a new one: bursar secret reauthorize {full}"
+        )),
+    }
+}
+
 /// The error for an exchange that this very call made and that failed.
 pub(super) fn failed(secret: &Secret, cause: Cause, details: &str) -> CallError {
     let error = match cause {
         Cause::Unreachable => ErrorName::IssuerUnreachable,
-        Cause::Transient | Cause::Permanent => ErrorName::Failed,
+        Cause::Transient | Cause::Permanent | Cause::Withdrawn => ErrorName::Failed,
     };
     explained(error, &format!("the exchange of {} failed: ", secret.full_name()), details, secret)
 }

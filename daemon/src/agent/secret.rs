@@ -5,16 +5,19 @@ mod view;
 
 pub(super) use callers::Callers;
 
-use super::fault::{failed, inactive};
+use super::fault::{failed, inactive, needs_authorization};
 use super::organization::no_organization;
 use super::package::naming;
 use super::request::Request;
 use super::{Agent, environment_id, new_id, no_secret, on_worker, secret_id};
+use crate::authorization::Prepared;
 use crate::credentials::Credentials;
+use crate::exchange::{By, Granted};
+use crate::refresh::{Next, Unreadable, ungranted};
 use crate::vault::catalog::{Catalog, Secret, Tombstone};
 use crate::vault::crypto::hex;
 use crate::vault::store::Id;
-use crate::vault::{Change, FIRST_ENVIRONMENT, usage};
+use crate::vault::{Change, FIRST_ENVIRONMENT, part, usage};
 use bursar_proto::call::{SecretBind, SecretCreate, SecretEdit};
 use bursar_proto::error::{CallError, ErrorName};
 use bursar_proto::fields::{Edit, Invalid};
@@ -24,7 +27,6 @@ use bursar_proto::reply;
 use bursar_proto::time::Timestamp;
 use ring::digest;
 use std::sync::{Arc, PoisonError};
-use view::view;
 
 /// How many exchanges a waiting caller sees end without an outcome (the vault was locked meanwhile, the disk was
 /// full) before it is told so.
@@ -50,6 +52,7 @@ impl Agent {
         let credentials = if has_keys(kind) { on_worker(parse).await?? } else { parse()? };
         let now = self.clock.now();
         let expiration_date = expiration(kind, &credentials, call.expiration_date, now)?;
+        let asked = self.ask(&credentials, request)?;
         let id = new_id()?;
         // so that its creation is found under every later name
         request.about_secret(id, name.clone());
@@ -68,10 +71,10 @@ impl Agent {
             secret.policy = policy;
             secret.expiration_date = expiration_date;
             catalog.insert_secret(id, secret);
-            Ok((restarted(catalog, id, Some(&credentials), &credentials, now), ()))
+            Ok((restarted(catalog, id, Some(&credentials), &credentials, asked.as_ref(), now), ()))
         })
         .await?;
-        self.exchange_soon(&id, Some(Happened::Created))
+        self.exchange_soon(&id, Some(Happened::Created), asked)
     }
 
     pub(super) async fn secret_edit(
@@ -98,10 +101,13 @@ impl Agent {
             None => old_policy,
             given => self.policy(kind, given)?,
         };
-        let changed = call.credentials;
-        let credentials = on_worker(move || {
-            let json = changed.as_ref().map_or("{}", |json| json.expose());
-            old.edited(kind, policy, json)
+        let edits = call.credentials;
+        let (credentials, asks_the_same) = on_worker(move || {
+            let json = edits.as_ref().map_or("{}", |json| json.expose());
+            old.edited(kind, policy, json).map(|new| {
+                let same = old.public() == new.public();
+                (new, same)
+            })
         })
         .await??;
         let now = self.clock.now();
@@ -110,6 +116,7 @@ impl Agent {
             Edit::Keep | Edit::Clear => None,
         };
         let expiration_date = expiration(kind, &credentials, given, now)?;
+        let asked = self.ask(&credentials, request)?;
         let keep_date = call.expiration_date.is_keep() && kind != SecretType::Certificate;
         self.write(request, |catalog| {
             let secret = named(catalog, &id)?;
@@ -159,10 +166,15 @@ impl Agent {
                     secret.expiration_date = expiration_date;
                 }
             });
-            Ok((restarted(catalog, id, Some(&credentials), &credentials, now), ()))
+            let mut changes = restarted(catalog, id, Some(&credentials), &credentials, asked.as_ref(), now);
+            if !asks_the_same {
+                // what was allowed was something else
+                changes.extend(ungranted(catalog, id));
+            }
+            Ok((changes, ()))
         })
         .await?;
-        self.exchange_soon(&id, Some(Happened::Edited))
+        self.exchange_soon(&id, Some(Happened::Edited), asked)
     }
 
     pub(super) async fn secret_bind(
@@ -184,10 +196,14 @@ impl Agent {
                 secret.environment = Some(environment_id);
                 secret.updated_at = now;
             });
-            Ok((restarted(catalog, id, None, &credentials, now), ()))
+            if waits_for_person(named(catalog, &id)?) {
+                // whoever authorizes meanwhile does so for the environment as well
+                return Ok((vec![Change::Secret(id)], ()));
+            }
+            Ok((restarted(catalog, id, None, &credentials, None, now), ()))
         })
         .await?;
-        self.exchange_soon(&id, Some(Happened::Bound))
+        self.exchange_soon(&id, Some(Happened::Bound), None)
     }
 
     pub(super) async fn secret_retry(
@@ -199,13 +215,17 @@ impl Agent {
         let now = self.clock.now();
         let (id, credentials) = self.stored(&name)?;
         self.write(request, |catalog| {
-            if !named(catalog, &id)?.active {
+            let secret = named(catalog, &id)?;
+            if !secret.active {
                 return Err(inactive(&name));
             }
-            Ok((restarted(catalog, id, None, &credentials, now), ()))
+            if waits_for_person(secret) {
+                return Err(needs_authorization(secret));
+            }
+            Ok((restarted(catalog, id, None, &credentials, None, now), ()))
         })
         .await?;
-        self.exchange_soon(&id, None)
+        self.exchange_soon(&id, None, None)
     }
 
     pub(super) async fn secret_test(
@@ -213,10 +233,10 @@ impl Agent {
         secret: Reference,
     ) -> Result<reply::ExchangeTest, CallError> {
         let name = self.resolve(secret);
-        let (id, credentials) = self.stored(&name)?;
-        let policy = {
+        let id = {
             let mut vault = self.vault();
             let unlocked = vault.unlocked()?;
+            let id = secret_id(unlocked, &name)?;
             let secret = named(&unlocked.catalog, &id)?;
             if !secret.kind.is_oauth2() {
                 return Err(Invalid::new(format!(
@@ -235,25 +255,14 @@ impl Agent {
                 )
                 .hint(format!("see why: bursar secret show {name}")));
             }
-            secret.policy.unwrap_or(ExchangePolicy::Standard)
+            id
         };
-        let turn = self.flights.turn(id).await;
-        let credentials = Arc::new(credentials);
-        let granted =
-            self.issuers().exchange(credentials.clone(), self.clock.clone()).await.and_then(|granted| {
-                crate::exchange::judge(&credentials, policy, granted.expires_in)?;
-                Ok(granted)
-            });
-        drop(turn);
-        let granted = match granted {
-            Ok(granted) => granted,
-            Err(failure) => {
-                let mut vault = self.vault();
-                let secret = named(&vault.unlocked()?.catalog, &id)?;
-                let failure = failure.of(&name);
-                return Err(failed(secret, failure.cause, &failure.details));
-            }
-        };
+        // on the tracker: a caller who leaves must not cut off what may put another refresh token in the place of ours
+        let agent = self.clone();
+        let granted = self.tasks.spawn(async move { agent.exchange_test(id).await }).await;
+        let granted = granted.map_err(|_| {
+            CallError::new(ErrorName::Internal, "the exchange stopped in the middle of its work")
+        })??;
         let sum = digest::digest(&digest::SHA256, granted.access_token.expose().as_bytes());
         let fingerprint = hex(&sum.as_ref()[..8]);
         Ok(reply::ExchangeTest {
@@ -267,18 +276,29 @@ impl Agent {
 
     pub(super) async fn secret_wait(self: &Arc<Self>, secret: Reference) -> Result<reply::Secret, CallError> {
         let name = self.resolve(secret);
-        for _ in 0..LANDINGS {
-            let flight = {
+        let mut landings = 0;
+        while landings < LANDINGS {
+            let (flight, person) = {
                 let mut vault = self.vault();
                 let unlocked = vault.unlocked()?;
                 let id = secret_id(unlocked, &name)?;
                 let secret = named(&unlocked.catalog, &id)?;
-                if secret.status != Status::Pending || !secret.active {
-                    return view(unlocked, &id);
+                let (status, active) = (secret.status, secret.active);
+                let person = self.authorizations.waiting(&id, self.clock.now());
+                match (status, person) {
+                    (Status::Pending, _) if active => (Some(self.join(id, unlocked)), None),
+                    (Status::ManualAuthorization, Some((_, over))) if active => (None, Some(over)),
+                    _ => return self.view(unlocked, &id),
                 }
-                self.join(id, unlocked)
             };
-            flight.landed().await;
+            if let Some(mut over) = person {
+                // the sender says nothing and is dropped at the end
+                while over.changed().await.is_ok() {}
+            }
+            if let Some(flight) = flight {
+                flight.landed().await;
+                landings += 1;
+            }
         }
         Err(CallError::new(
             ErrorName::Pending,
@@ -317,7 +337,7 @@ impl Agent {
             let happened = if active { Happened::Reactivated } else { Happened::Deactivated };
             self.tell(named(&unlocked.catalog, &id)?, happened);
         }
-        view(unlocked, &id)
+        self.view(unlocked, &id)
     }
 
     pub(super) async fn secret_delete(
@@ -334,6 +354,7 @@ impl Agent {
                 let emptied = catalog.empty_slots_of(&id, now).into_iter().map(Change::Element);
                 let mut changes =
                     vec![Change::Secret(id), Change::Credentials(id, None), Change::Artifact(id, None)];
+                changes.extend(part::drop_parts(id, &deleted.grant));
                 changes.extend(emptied);
                 changes.extend(usage::forget(&id, now));
                 let tombstone = Tombstone { secret: name.clone(), deleted_at: now, stored: true };
@@ -343,12 +364,13 @@ impl Agent {
             })
             .await?;
         self.callers.lock().unwrap_or_else(PoisonError::into_inner).forget(&id);
+        self.authorizations.forget(&id);
         self.tell(&deleted, Happened::Deleted);
         Ok(reply::Empty {})
     }
 
     /// A secret's id and its credentials as they are stored.
-    fn stored(&self, name: &Qualified) -> Result<(Id, Credentials), CallError> {
+    pub(super) fn stored(&self, name: &Qualified) -> Result<(Id, Credentials), CallError> {
         let mut vault = self.vault();
         let unlocked = vault.unlocked()?;
         let id = secret_id(unlocked, name)?;
@@ -369,10 +391,11 @@ impl Agent {
     }
 
     /// After a durable change: starts the exchange if the secret waits for one, tells watchers, shows it.
-    fn exchange_soon(
+    pub(super) fn exchange_soon(
         self: &Arc<Self>,
         id: &Id,
         happened: Option<Happened>,
+        asked: Option<Prepared>,
     ) -> Result<reply::Secret, CallError> {
         let mut vault = self.vault();
         let unlocked = vault.unlocked()?;
@@ -380,10 +403,57 @@ impl Agent {
         if let Some(happened) = happened {
             self.tell(secret, happened);
         }
+        if let Some(asked) = &asked {
+            asked.open(*id, secret.revision);
+        }
         if secret.status == Status::Pending {
             drop(self.join(*id, unlocked));
         }
-        view(unlocked, id)
+        let shown = self.view(unlocked, id)?;
+        Ok(match asked {
+            None => shown,
+            Some(asked) => reply::Secret {
+                authorization_url: Some(asked.url.clone()),
+                authorization_url_expires_at: Some(asked.expires_at),
+                ..shown
+            },
+        })
+    }
+
+    /// Exchanges a secret once, and keeps nothing of it but a refresh token that the issuer put in the place of ours.
+    async fn exchange_test(self: Arc<Self>, id: Id) -> Result<Granted, CallError> {
+        let _turn = self.flights.turn(id).await;
+        let unreadable =
+            |Unreadable| CallError::new(ErrorName::StoreFailed, "the credentials cannot be read");
+        let failure = match self.next(id).map_err(unreadable)? {
+            (_, Next::Exchange(job)) => {
+                let granted = self.issuers().exchange(job.offer(), self.clock.clone()).await;
+                if let (Some(person), Ok(granted)) = (&job.person, &granted) {
+                    self.until_unlocked().await;
+                    if !self.keep_rotated(id, person, granted.refresh_token.as_ref()).await {
+                        let message = "the new refresh token could not be kept";
+                        return Err(CallError::new(ErrorName::StoreFailed, message)
+                            .hint("see the agent's log and the disk"));
+                    }
+                }
+                let judged = granted.and_then(|granted| {
+                    crate::exchange::judge(&job.credentials, job.policy, granted.expires_in)?;
+                    Ok(granted)
+                });
+                match judged {
+                    Ok(granted) => return Ok(granted),
+                    Err(failure) => failure,
+                }
+            }
+            (_, Next::Known(failure, _)) => failure,
+            (_, Next::Nothing) => {
+                return Err(CallError::new(ErrorName::Failed, "there is nothing to exchange any more"));
+            }
+        };
+        let mut vault = self.vault();
+        let secret = named(&vault.unlocked()?.catalog, &id)?;
+        let failure = failure.of(&secret.full_name());
+        Err(failed(secret, failure.cause, &failure.details))
     }
 }
 
@@ -410,13 +480,14 @@ fn bound(catalog: &Catalog, name: &Qualified, secret: &Secret) -> CallError {
         .hint("create another secret for another environment")
 }
 
-/// Starts a secret anew after a change: an oauth2 secret waits for an exchange and keeps its old artifact until
-/// then; the other types have their artifact at once. Answers what to write.
-fn restarted(
+/// Starts a secret anew after a change: an oauth2 secret waits for an exchange, or for the person who was `asked`, and keeps
+/// its old artifact until then; the other types have their artifact at once. Answers what to write.
+pub(super) fn restarted(
     catalog: &mut Catalog,
     id: Id,
     to_store: Option<&Credentials>,
     credentials: &Credentials,
+    asked: Option<&Prepared>,
     now: Timestamp,
 ) -> Vec<Change> {
     let mut changes = Vec::new();
@@ -430,7 +501,13 @@ fn restarted(
         secret.refresh_status_details = None;
         secret.failed_attempts = 0;
         secret.last_failure = None;
+        // a refresh token may have gone out, and it is still the one that is kept
+        secret.unanswered = secret.unanswered.filter(|sent| sent.by == By::RefreshToken);
         match credentials.artifact() {
+            None if asked.is_some() => {
+                secret.status = Status::ManualAuthorization;
+                secret.authorization_expires_at = asked.map(|asked| asked.expires_at);
+            }
             None => secret.status = Status::Pending,
             Some(artifact) => {
                 secret.status = Status::Succeeded;
@@ -443,6 +520,11 @@ fn restarted(
     });
     changes.push(Change::Secret(id));
     changes
+}
+
+/// Whether only a person can bring about a token of a secret.
+fn waits_for_person(secret: &Secret) -> bool {
+    secret.kind.issuer().is_some() && secret.grant.is_empty()
 }
 
 /// A secret whose id came from the catalog.

@@ -4,8 +4,7 @@ use super::Agent;
 use crate::clock::Clock;
 use crate::clock::manual::ManualClock;
 use crate::config::{Config, Paths};
-use crate::credentials::Credentials;
-use crate::exchange::{Cause, Exchange, Failure, Outcome};
+use crate::exchange::{Cause, Exchange, Failure, Offer, Outcome};
 use crate::hook::{HookConfig, Hooks};
 use crate::server::peer::Caller;
 use crate::server::session::Party;
@@ -28,8 +27,8 @@ pub(crate) const DAY: i64 = 86_400;
 struct NoIssuer;
 
 impl Exchange for NoIssuer {
-    fn exchange(&self, _: Arc<Credentials>, _: Arc<dyn Clock>) -> Outcome<'_> {
-        Box::pin(async { Err(Failure { cause: Cause::Unreachable, details: "nobody is there".into() }) })
+    fn exchange(&self, _: Offer, _: Arc<dyn Clock>) -> Outcome<'_> {
+        Box::pin(async { Err(Failure::new(Cause::Unreachable, "nobody is there")) })
     }
 }
 

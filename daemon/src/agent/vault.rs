@@ -129,6 +129,7 @@ impl Agent {
             }
         })?;
         self.audit.open();
+        self.opened.notify_waiters();
         Ok(())
     }
 
@@ -270,6 +271,7 @@ impl Agent {
         })
         .await??;
         self.audit.open();
+        self.opened.notify_waiters();
         self.wake.notify_one();
         tracing::info!("a backup was restored");
         Ok(reply::Backup {

@@ -5,7 +5,7 @@
 use super::artifact::{Artifact, copy};
 use super::field::Filled;
 use super::{Kind, credentials, key, pem};
-use bursar_proto::fields::{Fields, Invalid};
+use bursar_proto::fields::Invalid;
 use bursar_proto::kind::ExchangePolicy;
 use bursar_proto::sensitive::expose;
 use bursar_proto::time::Timestamp;
@@ -27,10 +27,6 @@ credentials! {
 }
 
 impl Kind for Certificate {
-    fn read(fields: &Fields<'_>) -> Result<Self, Invalid> {
-        Self::take(fields)
-    }
-
     fn check(&mut self, _: Option<ExchangePolicy>) -> Result<(), Invalid> {
         let refused = |reason: &dyn std::fmt::Display| Err(Invalid::field("certificate", reason));
         // this field is shown, so a key must not slip into it, not even a damaged one

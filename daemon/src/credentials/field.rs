@@ -2,7 +2,7 @@
 //!
 //! Reading goes through `FromField`, so a fault names its field, and the content is never repeated.
 
-use bursar_proto::fields::{Fields, FromField, Wrong};
+use bursar_proto::fields::{Fields, FromField, Invalid, Wrong};
 use bursar_proto::sensitive::{Expose, Sensitive};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::value::RawValue;
@@ -36,7 +36,12 @@ impl Plain {
 
 impl FromField for Plain {
     fn from_field(raw: Option<&RawValue>) -> Result<Self, Wrong> {
-        let text = String::from_field(raw)?;
+        Self::checked(String::from_field(raw)?)
+    }
+}
+
+impl Plain {
+    fn checked(text: String) -> Result<Self, Wrong> {
         if text.is_empty() {
             return Err(wrong("must not be empty"));
         }
@@ -217,7 +222,21 @@ impl TokenUrl {
 
 impl FromField for TokenUrl {
     fn from_field(raw: Option<&RawValue>) -> Result<Self, Wrong> {
-        let text = Plain::from_field(raw)?.0;
+        Self::parse(Plain::from_field(raw)?)
+    }
+}
+
+/// Reads the address of an issuer's endpoint that is no field of credentials.
+///
+/// # Errors
+/// The rules of a token url, named as `field`.
+pub(crate) fn endpoint(field: &str, text: &str) -> Result<Url, Invalid> {
+    let plain = Plain::checked(text.to_owned()).map_err(|wrong| Invalid::field(field, wrong))?;
+    TokenUrl::parse(plain).map(|read| read.url).map_err(|wrong| Invalid::field(field, wrong))
+}
+
+impl TokenUrl {
+    fn parse(Plain(text): Plain) -> Result<Self, Wrong> {
         let url = Url::parse(&text).map_err(|_| wrong("is no url"))?;
         let allowed = match url.scheme() {
             "https" => url.has_host(),

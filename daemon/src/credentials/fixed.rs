@@ -5,7 +5,7 @@ use super::field::{Filled, HeaderName, HeaderValue, Plain, TEXT_MAX, Texts, is_h
 use super::{Kind, credentials};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use bursar_proto::fields::{Fields, FromField, Invalid, Wrong};
+use bursar_proto::fields::{FromField, Invalid, Wrong};
 use bursar_proto::kind::ExchangePolicy;
 use bursar_proto::reply::Header;
 use bursar_proto::sensitive::{Sensitive, expose};
@@ -24,10 +24,6 @@ credentials! {
 }
 
 impl Kind for SimpleHttp {
-    fn read(fields: &Fields<'_>) -> Result<Self, Invalid> {
-        Self::take(fields)
-    }
-
     fn check(&mut self, _: Option<ExchangePolicy>) -> Result<(), Invalid> {
         let password = self.password.expose();
         if self.username.contains(':') {
@@ -64,10 +60,6 @@ credentials! {
 }
 
 impl Kind for Token {
-    fn read(fields: &Fields<'_>) -> Result<Self, Invalid> {
-        Self::take(fields)
-    }
-
     fn artifact(&self) -> Option<Artifact> {
         Some(Artifact::access_token(copy(self.token.expose())))
     }
@@ -85,10 +77,6 @@ credentials! {
 }
 
 impl Kind for ApiKey {
-    fn read(fields: &Fields<'_>) -> Result<Self, Invalid> {
-        Self::take(fields)
-    }
-
     fn artifact(&self) -> Option<Artifact> {
         Some(header("value", &self.header_name, &self.value))
     }
@@ -106,10 +94,6 @@ credentials! {
 }
 
 impl Kind for BearerToken {
-    fn read(fields: &Fields<'_>) -> Result<Self, Invalid> {
-        Self::take(fields)
-    }
-
     fn artifact(&self) -> Option<Artifact> {
         Some(header("header_value", &self.header_name, &self.header_value))
     }
@@ -138,10 +122,6 @@ credentials! {
 }
 
 impl Kind for ClientCredentials {
-    fn read(fields: &Fields<'_>) -> Result<Self, Invalid> {
-        Self::take(fields)
-    }
-
     fn artifact(&self) -> Option<Artifact> {
         let mut fields = vec![
             ("client_id".to_owned(), copy(self.client_id.as_str())),
@@ -159,6 +139,13 @@ impl Kind for ClientCredentials {
 #[derive(serde::Serialize)]
 #[serde(transparent)]
 pub(crate) struct Scopes(Vec<String>);
+
+impl Scopes {
+    /// The scopes, in their order.
+    pub(crate) fn list(&self) -> &[String] {
+        &self.0
+    }
+}
 
 impl FromField for Scopes {
     fn from_field(raw: Option<&RawValue>) -> Result<Self, Wrong> {
@@ -189,10 +176,6 @@ credentials! {
 }
 
 impl Kind for KeyValue {
-    fn read(fields: &Fields<'_>) -> Result<Self, Invalid> {
-        Self::take(fields)
-    }
-
     fn check(&mut self, _: Option<ExchangePolicy>) -> Result<(), Invalid> {
         if self.entries.iter().next().is_none() {
             return Err(Invalid::field("entries", "must hold at least one entry"));

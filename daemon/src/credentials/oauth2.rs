@@ -39,10 +39,6 @@ credentials! {
 }
 
 impl Kind for ClientCredentialsGrant {
-    fn read(fields: &Fields<'_>) -> Result<Self, Invalid> {
-        Self::take(fields)
-    }
-
     fn check(&mut self, _: Option<ExchangePolicy>) -> Result<(), Invalid> {
         check_options(self.options.as_ref())
     }
@@ -99,10 +95,6 @@ credentials! {
 }
 
 impl Kind for Jwt {
-    fn read(fields: &Fields<'_>) -> Result<Self, Invalid> {
-        Self::take(fields)
-    }
-
     fn check(&mut self, policy: Option<ExchangePolicy>) -> Result<(), Invalid> {
         check_options(self.options.as_ref())?;
         if self.token_url.is_none() {

@@ -1,7 +1,8 @@
 //! The client credentials grant: RFC 6749 section 4.4.
 
 use super::form::{Form, encode};
-use super::http::Http;
+use super::http::{Http, TokenRequest};
+use super::wire::Sent;
 use super::{Failure, Granted};
 use crate::clock::Clock;
 use crate::credentials::{ClientAuth, ClientCredentialsGrant};
@@ -28,7 +29,8 @@ pub(super) async fn exchange(
     let authorization = authorization.as_ref().map(|header| header.as_str());
     let url = grant.token_url.url();
     let turn = http.turn(url, clock).await;
-    http.token(&turn, url, &form, grant.client_secret.expose(), authorization).await
+    let sent = Sent { secrets: vec![grant.client_secret.expose()], person: None };
+    http.token(&turn, TokenRequest { url, form: &form, sent, authorization, mark: None }).await
 }
 
 /// The Authorization header of RFC 6749 section 2.3.1: id and secret are encoded as in a form first, but a blank

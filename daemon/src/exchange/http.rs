@@ -4,8 +4,10 @@
 //! means is `wire`'s business. reqwest's errors carry the URL, so their text goes nowhere.
 
 use super::form::Form;
-use super::wire::{self, Answer};
-use super::{Cause, Failure, Granted};
+use super::marked::{Marked, NotMarked};
+use super::person::Mark;
+use super::wire::{self, Answer, Sent};
+use super::{Cause, Failure, Granted, Reach};
 use crate::clock::Clock;
 use crate::credentials::{host_name, is_loopback};
 use bursar_proto::time::Timestamp;
@@ -16,6 +18,7 @@ use std::error::Error;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
@@ -63,6 +66,18 @@ pub(crate) enum StartError {
     Thread(#[source] io::Error),
 }
 
+/// A request for a token.
+pub(super) struct TokenRequest<'a> {
+    pub(super) url: &'a Url,
+    pub(super) form: &'a Form,
+    /// What the answer is judged by.
+    pub(super) sent: Sent<'a>,
+    /// A whole header value.
+    pub(super) authorization: Option<&'a str>,
+    /// What has to be durable before the form leaves.
+    pub(super) mark: Option<&'a Mark>,
+}
+
 /// The clients.
 pub(super) struct Http {
     /// Through the proxy, where there is one.
@@ -107,31 +122,37 @@ impl Http {
         Turn { began_at: clock.now(), _place: place }
     }
 
-    /// Sends a token request and judges its answer. `authorization` is a whole header value.
-    pub(super) async fn token(
-        &self,
-        turn: &Turn,
-        url: &Url,
-        form: &Form,
-        secret: &str,
-        authorization: Option<&str>,
-    ) -> Result<Granted, Failure> {
+    /// Sends a token request and judges its answer.
+    pub(super) async fn token(&self, turn: &Turn, request: TokenRequest<'_>) -> Result<Granted, Failure> {
+        let TokenRequest { url, form, sent, authorization, mark } = request;
+        let (body, left): (reqwest::Body, _) = match mark {
+            None => (form.body().to_owned().into(), None),
+            Some(mark) => {
+                let (body, left) = Marked::new(form.body().to_owned(), mark);
+                (reqwest::Body::wrap(body), Some(left))
+            }
+        };
+        let reach = || {
+            let left = left.as_ref().is_none_or(|left| left.load(Ordering::Acquire));
+            if left { Reach::Unanswered } else { Reach::Unsent }
+        };
         let client = if is_loopback(url) { &self.loopback } else { &self.outside };
         let mut request = client
             .post(url.clone())
             .header(ACCEPT, "application/json")
             .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
-            .body(form.body().to_owned());
+            .body(body);
         if let Some(mut header) = authorization.and_then(|text| HeaderValue::from_str(text).ok()) {
             header.set_sensitive(true);
             request = request.header(AUTHORIZATION, header);
         }
-        let mut response = request.send().await.map_err(|error| self.unreachable(url, &error))?;
-        let body = self.body(url, &mut response).await?;
+        let broken = |failure: Failure| Failure { reach: reach(), ..failure };
+        let mut response = request.send().await.map_err(|error| broken(self.unreachable(url, &error)))?;
+        let body = self.body(url, &mut response).await.map_err(broken)?;
         let content_type = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
         wire::judge(
             &Answer { sent_at: turn.began_at, status: response.status().as_u16(), content_type, body: &body },
-            secret,
+            &sent,
         )
     }
 
@@ -152,6 +173,10 @@ impl Http {
 
     fn unreachable(&self, url: &Url, error: &reqwest::Error) -> Failure {
         let host = host_name(url);
+        if find::<NotMarked>(error).is_some() {
+            let details = "the agent could not keep that it asks the issuer, so it did not ask; hint: see to the disk and the agent's log";
+            return Failure::new(Cause::Transient, details);
+        }
         Failure::new(
             Cause::Unreachable,
             format!("the issuer at {host} was not reached: {}", self.reason(error)),

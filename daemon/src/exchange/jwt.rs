@@ -1,7 +1,8 @@
 //! The signed JWT: handed out itself, or exchanged by RFC 7523 section 2.1.
 
 use super::form::Form;
-use super::http::Http;
+use super::http::{Http, TokenRequest};
+use super::wire::Sent;
 use super::{Cause, Failure, Granted, signer, wire};
 use crate::clock::Clock;
 use crate::credentials::{Jwt, Plain};
@@ -28,7 +29,9 @@ pub(super) async fn exchange(jwt: &Jwt, clock: &dyn Clock, http: &Http) -> Resul
     let mut form = Form::new("urn:ietf:params:oauth:grant-type:jwt-bearer");
     form.push("assertion", token.expose());
     form.options(jwt.options.as_ref());
-    http.token(&turn, token_url.url(), &form, token.expose(), None).await
+    let sent = Sent { secrets: vec![token.expose()], person: None };
+    let request = TokenRequest { url: token_url.url(), form: &form, sent, authorization: None, mark: None };
+    http.token(&turn, request).await
 }
 
 fn sign(jwt: &Jwt, now: Timestamp) -> Result<Sensitive, Failure> {

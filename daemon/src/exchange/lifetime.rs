@@ -2,6 +2,7 @@
 
 use super::{Cause, Failure};
 use crate::credentials::{Credentials, Jwt, Seconds};
+use crate::issuer::named;
 use bursar_proto::kind::ExchangePolicy;
 use bursar_proto::time::in_words;
 
@@ -22,6 +23,9 @@ const SHORT_LIFETIME_S: u64 = 20;
 
 /// Under the short-lived policy, the smallest offset that is not given; it leaves time for retries.
 const SHORT_OFFSET_S: u64 = 30;
+
+/// How much less than the rule a named issuer's lifetime may be and still count as it, in seconds: Google says 3599.
+const CLEARLY_SHORTER_S: u64 = 60;
 
 const OTHER_POLICY: &str =
     "hint: for tokens of short life: bursar secret edit NAME --exchange-policy short-lived";
@@ -51,6 +55,7 @@ pub(crate) fn judge(
             short_lived(given, expires_in)
         }
         (Credentials::Jwt(jwt), policy) => judge_jwt(jwt, policy, expires_in),
+        (Credentials::Consent(consent), _) => judge_consent(named(consent.issuer).lifetime, expires_in),
         _ => Err(not_exchanged()),
     }
 }
@@ -78,6 +83,25 @@ pub(crate) fn judge_jwt(jwt: &Jwt, policy: ExchangePolicy, expires_in: u64) -> R
     }
 }
 
+/// The lifetime of a named issuer's tokens is a rule of ours: they count for as long as their row says. One that the issuer
+/// makes clearly shorter counts as it is, as nothing is served that has expired, and is refreshed at its half.
+fn judge_consent(rule: Lifetime, expires_in: u64) -> Result<Lifetime, Failure> {
+    if expires_in + CLEARLY_SHORTER_S >= rule.expires_in {
+        return Ok(rule);
+    }
+    if expires_in < SHORT_LIFETIME_S {
+        return too_short(expires_in);
+    }
+    Ok(Lifetime { expires_in, refresh_offset: expires_in / 2 })
+}
+
+fn too_short(expires_in: u64) -> Result<Lifetime, Failure> {
+    refuse(format!(
+        "the token lives {}, and the shortest lifetime is {SHORT_LIFETIME_S} s; hint: have the issuer give longer ones",
+        seconds(expires_in)
+    ))
+}
+
 /// The failure of asking for an exchange where there is none.
 pub(super) fn not_exchanged() -> Failure {
     Failure::new(Cause::Permanent, "a secret of this type has no exchange")
@@ -102,10 +126,7 @@ fn standard(given: Option<u64>, expires_in: u64) -> Result<Lifetime, Failure> {
 
 fn short_lived(given: Option<u64>, expires_in: u64) -> Result<Lifetime, Failure> {
     if expires_in < SHORT_LIFETIME_S {
-        return refuse(format!(
-            "the token lives {}, and the shortest lifetime is {SHORT_LIFETIME_S} s; hint: have the issuer give longer ones",
-            seconds(expires_in)
-        ));
+        return too_short(expires_in);
     }
     let refresh_offset = given.unwrap_or_else(|| (expires_in / 5).max(SHORT_OFFSET_S).min(expires_in / 2));
     if refresh_offset >= expires_in {

@@ -82,7 +82,9 @@ fn issuers(total_timeout: Duration) -> Issuers {
 }
 
 async fn exchange(credentials: Credentials) -> Result<Granted, Failure> {
-    issuers(AMPLE).exchange(Arc::new(credentials), Arc::new(ManualClock::at(1_800_000_000))).await
+    issuers(AMPLE)
+        .exchange(Offer::Credentials(Arc::new(credentials)), Arc::new(ManualClock::at(1_800_000_000)))
+        .await
 }
 
 async fn refused(responder: &Responder) -> Failure {
@@ -202,7 +204,8 @@ async fn silence_ends_at_the_total_limit() {
     });
     let issuers = issuers(Duration::from_millis(200));
     let credentials = Arc::new(grant_at(&issuer.url(), "post"));
-    let failure = issuers.exchange(credentials, Arc::new(ManualClock::at(1))).await.unwrap_err();
+    let failure =
+        issuers.exchange(Offer::Credentials(credentials), Arc::new(ManualClock::at(1))).await.unwrap_err();
     drop(hold);
     assert_eq!(failure.cause, Cause::Unreachable);
     assert!(failure.details.contains("no complete answer within 200ms"), "{}", failure.details);
@@ -280,7 +283,7 @@ async fn a_certificate_is_trusted_by_the_extra_ca_file_alone() {
         })
         .unwrap();
         let credentials = Arc::new(grant_at(&format!("https://localhost:{port}/t"), "post"));
-        let granted = issuers.exchange(credentials, Arc::new(ManualClock::at(1))).await;
+        let granted = issuers.exchange(Offer::Credentials(credentials), Arc::new(ManualClock::at(1))).await;
         if trusted {
             assert_eq!(granted.unwrap().access_token.expose(), "t0ken");
         } else {
@@ -300,7 +303,10 @@ async fn a_certificate_is_trusted_by_the_extra_ca_file_alone() {
 async fn an_exchange_goes_on_when_its_caller_leaves() {
     let issuer = Responder::answering("200 OK", "", GRANT.into());
     let issuers = issuers(AMPLE);
-    drop(issuers.exchange(Arc::new(grant_at(&issuer.url(), "post")), Arc::new(ManualClock::at(1))));
+    drop(issuers.exchange(
+        Offer::Credentials(Arc::new(grant_at(&issuer.url(), "post"))),
+        Arc::new(ManualClock::at(1)),
+    ));
     assert!(issuer.requests.recv_timeout(AMPLE).unwrap().ends_with("scope=a+b%26c"));
 }
 
@@ -320,7 +326,10 @@ fn dropping_the_issuers_ends_their_thread_under_way_or_not() {
         let _ = release.lock().unwrap().recv();
     });
     let issuers = issuers(AMPLE);
-    drop(issuers.exchange(Arc::new(grant_at(&issuer.url(), "post")), Arc::new(ManualClock::at(1))));
+    drop(issuers.exchange(
+        Offer::Credentials(Arc::new(grant_at(&issuer.url(), "post"))),
+        Arc::new(ManualClock::at(1)),
+    ));
     issuer.requests.recv_timeout(AMPLE).unwrap();
     // the drop joins the thread
     drop(issuers);

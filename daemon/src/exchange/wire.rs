@@ -3,7 +3,9 @@
 //! Whatever an issuer sends is hostile. Nothing of a body reaches a failure but an error code that is short
 //! and plain, and not part of the credential that was sent.
 
-use super::{Cause, Failure, Granted};
+use super::{By, Cause, Failure, Granted};
+use crate::issuer::named;
+use bursar_proto::kind::Issuer;
 use bursar_proto::sensitive::Sensitive;
 use bursar_proto::time::Timestamp;
 use serde::Deserialize;
@@ -16,6 +18,9 @@ pub(super) const TOKEN_MAX: usize = 40 * 1024;
 /// The longest lifetime that is believed, in seconds: a hundred years. A longer one is cut to it, so that
 /// instants stay within four digits of a year.
 pub(super) const EXPIRES_IN_MAX: u64 = 100 * 365 * 86_400;
+
+/// The longest refresh token, in bytes: with what else is kept of a grant it fits one record.
+const REFRESH_TOKEN_MAX: usize = 16 * 1024;
 
 /// The most bytes of a token type or a scope that are kept.
 const NOTE_MAX: usize = 1024;
@@ -49,6 +54,14 @@ pub(super) struct Answer<'a> {
     pub(super) body: &'a [u8],
 }
 
+/// The request that an answer is for.
+pub(super) struct Sent<'a> {
+    /// What it carried, and no words may repeat.
+    pub(super) secrets: Vec<&'a str>,
+    /// Whose client sent it and with what, where it was a person's grant.
+    pub(super) person: Option<(Issuer, By)>,
+}
+
 /// The members of an answer that count; all others are skipped.
 #[derive(Deserialize)]
 struct Members<'a> {
@@ -57,6 +70,8 @@ struct Members<'a> {
     #[serde(borrow)]
     expires_in: Option<&'a RawValue>,
     #[serde(borrow)]
+    refresh_token: Option<&'a RawValue>,
+    #[serde(borrow)]
     token_type: Option<&'a RawValue>,
     #[serde(borrow)]
     scope: Option<&'a RawValue>,
@@ -64,15 +79,15 @@ struct Members<'a> {
     error: Option<&'a RawValue>,
 }
 
-/// Reads an answer to a request that carried `secret`, which no words may repeat.
+/// Reads an answer.
 ///
 /// # Errors
 /// It grants nothing: which status, which code, what to do.
-pub(super) fn judge(answer: &Answer<'_>, secret: &str) -> Result<Granted, Failure> {
+pub(super) fn judge(answer: &Answer<'_>, sent: &Sent<'_>) -> Result<Granted, Failure> {
     let members = members(answer.body);
     match (answer.status, members) {
         (200, Some(members)) if members.access_token.is_some() || members.error.is_none() => {
-            grant(&members, secret, answer.sent_at)
+            grant(&members, sent, answer.sent_at)
         }
         (200, None) => Err(no_json(answer)),
         (300..400, _) => Err(Failure::new(
@@ -82,7 +97,7 @@ pub(super) fn judge(answer: &Answer<'_>, secret: &str) -> Result<Granted, Failur
                 answer.status
             ),
         )),
-        (status, members) => Err(refusal(status, members.as_ref(), answer.body.is_empty(), secret)),
+        (status, members) => Err(refusal(status, members.as_ref(), answer.body.is_empty(), sent)),
     }
 }
 
@@ -97,7 +112,14 @@ pub(super) fn own(token: Sensitive, expires_in: u64, sent_at: Timestamp) -> Resu
             format!("the signed jwt is over {} KiB; hint: give fewer custom_claims", TOKEN_MAX / 1024),
         ));
     }
-    Ok(Granted { access_token: token, expires_in, token_type: None, scope: None, sent_at })
+    Ok(Granted {
+        access_token: token,
+        expires_in,
+        token_type: None,
+        scope: None,
+        refresh_token: None,
+        sent_at,
+    })
 }
 
 fn members(body: &[u8]) -> Option<Members<'_>> {
@@ -107,13 +129,38 @@ fn members(body: &[u8]) -> Option<Members<'_>> {
     if is_object { serde_json::from_slice(body).ok() } else { None }
 }
 
-fn grant(members: &Members<'_>, secret: &str, sent_at: Timestamp) -> Result<Granted, Failure> {
+fn grant(members: &Members<'_>, sent: &Sent<'_>, sent_at: Timestamp) -> Result<Granted, Failure> {
     let access_token = access_token(members.access_token)?;
-    let expires_in = expires_in(members.expires_in)?;
-    let note =
-        |raw| note(raw).filter(|text| ![secret, access_token.expose()].iter().any(|s| text.contains(s)));
+    let expires_in = match (members.expires_in, sent.person) {
+        // RFC 6749 section 5.1 only recommends to say it, and for these the rule is ours
+        (None, Some((issuer, _))) => named(issuer).lifetime.expires_in,
+        (given, _) => lifetime_of(given)?,
+    };
+    let refresh_token = sent.person.and(members.refresh_token).map(refresh_token).transpose()?;
+    let come = [Some(&access_token), refresh_token.as_ref()];
+    let held = |text: &str, secret: &str| text.contains(secret);
+    let note = |raw| {
+        note(raw).filter(|text| {
+            !sent.secrets.iter().any(|secret| held(text, secret))
+                && !come.iter().flatten().any(|secret| held(text, secret.expose()))
+        })
+    };
     let (token_type, scope) = (note(members.token_type), note(members.scope));
-    Ok(Granted { access_token, expires_in, token_type, scope, sent_at })
+    Ok(Granted { access_token, expires_in, token_type, scope, refresh_token, sent_at })
+}
+
+/// RFC 6749 appendix A.17.
+fn refresh_token(raw: &RawValue) -> Result<Sensitive, Failure> {
+    let token: Sensitive =
+        serde_json::from_str(raw.get()).map_err(|_| unusable("refresh_token is no text"))?;
+    let text = token.expose();
+    if text.trim().is_empty() || !text.bytes().all(|b| (b' '..=b'~').contains(&b)) {
+        return Err(unusable("refresh_token is empty, or has characters other than visible ascii"));
+    }
+    if text.len() > REFRESH_TOKEN_MAX {
+        return Err(unusable(&format!("refresh_token is over {} KiB", REFRESH_TOKEN_MAX / 1024)));
+    }
+    Ok(token)
 }
 
 fn access_token(raw: Option<&RawValue>) -> Result<Sensitive, Failure> {
@@ -135,7 +182,7 @@ fn access_token(raw: Option<&RawValue>) -> Result<Sensitive, Failure> {
 }
 
 /// Reads a whole number, or a text of digits, as some issuers send it.
-fn expires_in(raw: Option<&RawValue>) -> Result<u64, Failure> {
+fn lifetime_of(raw: Option<&RawValue>) -> Result<u64, Failure> {
     let raw = given(raw, "expires_in")?.get();
     let digits = raw.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(raw);
     if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
@@ -184,11 +231,15 @@ fn no_json(answer: &Answer<'_>) -> Failure {
     })
 }
 
-fn refusal(status: u16, members: Option<&Members<'_>>, empty: bool, secret: &str) -> Failure {
+fn refusal(status: u16, members: Option<&Members<'_>>, empty: bool, sent: &Sent<'_>) -> Failure {
     let code = members.and_then(|members| code(members.error?));
     let known = code.as_deref().and_then(|code| CODES.iter().find(|(name, ..)| *name == code));
     let shown = match &code {
-        Some(code) if known.is_some() || !secret.contains(code.as_str()) => format!("{code}, HTTP {status}"),
+        Some(code)
+            if known.is_some() || !sent.secrets.iter().any(|secret| secret.contains(code.as_str())) =>
+        {
+            format!("{code}, HTTP {status}")
+        }
         _ if empty => format!("HTTP {status} with an empty body"),
         _ => format!("HTTP {status}"),
     };
@@ -196,6 +247,9 @@ fn refusal(status: u16, members: Option<&Members<'_>>, empty: bool, secret: &str
         let details =
             format!("the issuer is out of order ({shown}); hint: wait, or ask whoever runs the issuer");
         return Failure::new(Cause::Unreachable, details);
+    }
+    if let Some((issuer, by)) = sent.person {
+        return refused_person(issuer, by, code.as_deref(), status, &shown);
     }
     let (cause, hint) = match (known, status) {
         (Some((_, cause, hint)), _) => (*cause, *hint),
@@ -205,6 +259,36 @@ fn refusal(status: u16, members: Option<&Members<'_>>, empty: bool, secret: &str
         (None, _) => (Cause::Transient, "check token_url, options and the credentials"),
     };
     Failure::new(cause, format!("the issuer refused the request ({shown}); hint: {hint}"))
+}
+
+/// The refusal of what a person granted.
+fn refused_person(issuer: Issuer, by: By, code: Option<&str>, status: u16, shown: &str) -> Failure {
+    let (cause, reason, hint) = match (code, by) {
+        (Some("invalid_grant"), By::RefreshToken) => (
+            Cause::Withdrawn,
+            format!("what was allowed is over ({shown}): it was withdrawn, or its time has passed"),
+            "allow it anew: bursar secret reauthorize NAME".to_owned(),
+        ),
+        (Some("invalid_grant"), By::Code) => (
+            Cause::Permanent,
+            format!("the issuer refused the code ({shown}): it was used already, or is too old"),
+            "start over: bursar secret reauthorize NAME".to_owned(),
+        ),
+        (Some("invalid_client" | "unauthorized_client"), _) => (
+            Cause::Permanent,
+            format!("the issuer refused the client ({shown})"),
+            format!("set its id and secret anew: bursar {issuer} configure"),
+        ),
+        (_, _) if status == 429 || code == Some("temporarily_unavailable") => {
+            (Cause::Transient, format!("the issuer gets too many requests ({shown})"), "wait".to_owned())
+        }
+        (_, _) => (
+            Cause::Transient,
+            format!("the issuer refused the request ({shown})"),
+            format!("check the client and its addresses: bursar {issuer} show"),
+        ),
+    };
+    Failure::new(cause, format!("{reason}; hint: {hint}"))
 }
 
 fn code(raw: &RawValue) -> Option<String> {
@@ -228,7 +312,7 @@ mod tests {
     fn answer(status: u16, body: &str) -> Result<Granted, Failure> {
         judge(
             &Answer { sent_at: at(0), status, content_type: Some("application/json"), body: body.as_bytes() },
-            SECRET,
+            &Sent { secrets: vec![SECRET], person: None },
         )
     }
 
@@ -309,7 +393,7 @@ mod tests {
                     content_type: Some("Text/HTML; x"),
                     body: body.as_bytes(),
                 },
-                SECRET,
+                &Sent { secrets: vec![SECRET], person: None },
             )
         };
         assert!(judged(r#" {"access_token":"t","expires_in":60}"#).is_ok());

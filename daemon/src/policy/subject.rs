@@ -77,6 +77,8 @@ impl Subject {
             | Call::SecretDeleted(_)
             | Call::WorkspaceList(_)
             | Call::AuditVerify(_) => Self::default(),
+            Call::IssuerConfigure(call) => Self::telling(call.issuer.as_str()),
+            Call::IssuerShow(call) => Self::telling(call.issuer.as_str()),
             Call::VaultBackup(call) => Self::telling(&call.file),
             Call::VaultRestore(call) => Self::telling(&call.file),
             Call::OrganizationCreate(call) => Self::within(Some(&call.organization)),
@@ -100,6 +102,8 @@ impl Subject {
             Call::SecretBind(call) => secret(&call.secret),
             Call::SecretTest(call) => secret(&call.secret),
             Call::SecretRetry(call) => secret(&call.secret),
+            Call::SecretReauthorize(call) => secret(&call.secret),
+            Call::SecretAuthorize(call) => secret(&call.secret),
             Call::SecretWait(call) => secret(&call.secret),
             Call::SecretWhere(call) => secret(&call.secret),
             Call::SecretDeactivate(call) => secret(&call.secret),

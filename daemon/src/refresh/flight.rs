@@ -1,16 +1,14 @@
 //! One exchange at a time per secret: whoever needs it joins the flight, and all share its outcome.
 
-use super::plan;
+use super::person::PersonsJob;
+use super::settle::{Over, grant_changes, log, occasion, settled};
 use crate::agent::Agent;
 use crate::audit::{Entry, OK};
-use crate::credentials::{Artifact, Credentials};
-use crate::exchange::{Failure, Granted, Lifetime, judge};
-use crate::hook::{Event, Occasion};
-use crate::vault::catalog::{Catalog, Secret};
+use crate::credentials::Credentials;
+use crate::exchange::{By, Failure, Offer, judge};
 use crate::vault::store::{Id, IdMap};
 use crate::vault::{Change, Unlocked, VaultError};
-use bursar_proto::kind::{Change as Happened, ExchangePolicy, RefreshStatus, Status};
-use bursar_proto::time::Timestamp;
+use bursar_proto::kind::ExchangePolicy;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -83,18 +81,36 @@ impl Drop for Turn<'_> {
     }
 }
 
+/// What there is to do for a secret. `J` is what an exchange of it needs.
+pub(crate) enum Next<J> {
+    /// Nothing: it is gone, the vault is locked, or a person has to come first.
+    Nothing,
+    /// It is known how an exchange would end, or ended elsewhere.
+    Known(Failure, By),
+    /// An exchange.
+    Exchange(J),
+}
+
 /// What an exchange needs to know.
-struct Job {
-    credentials: Arc<Credentials>,
-    policy: ExchangePolicy,
-    revision: u64,
+pub(crate) struct Job {
+    pub(crate) credentials: Arc<Credentials>,
+    pub(crate) policy: ExchangePolicy,
+    /// What a person granted, where that is exchanged.
+    pub(crate) person: Option<PersonsJob>,
+}
+
+impl Job {
+    /// What is offered to the issuer.
+    pub(crate) fn offer(&self) -> Offer {
+        match &self.person {
+            Some(person) => Offer::Grant(person.grant.clone()),
+            None => Offer::Credentials(self.credentials.clone()),
+        }
+    }
 }
 
 /// The store does not give the credentials out.
-struct Unreadable;
-
-/// What came of it.
-type Outcome = Result<(Granted, Lifetime), Failure>;
+pub(crate) struct Unreadable;
 
 impl Agent {
     /// Joins the exchange of a secret, or starts it.
@@ -114,39 +130,84 @@ impl Agent {
     }
 
     async fn fly(self: Arc<Self>, id: Id, landing: watch::Sender<()>) {
-        let written = loop {
-            let job = match self.job(id) {
-                Ok(Some(job)) => job,
-                Ok(None) => break true,
-                Err(Unreadable) => break false,
-            };
-            let turn = self.flights.turn(id).await;
-            let outcome = self.issuers().exchange(job.credentials.clone(), self.clock.clone()).await;
-            drop(turn);
-            let sent_at = outcome.as_ref().map_or_else(|_| self.clock.now(), |granted| granted.sent_at);
-            let outcome = outcome.and_then(|granted| {
-                let lifetime = judge(&job.credentials, job.policy, granted.expires_in)?;
-                Ok((granted, lifetime))
-            });
-            match self.settle(id, job.revision, outcome, sent_at).await {
-                Settled::Durable => break true,
-                Settled::Superseded => {}
-                Settled::NotWritten => break false,
+        let mut landing = Some(landing);
+        let mut written = true;
+        'exchange: while let Some(over) = self.exchange_once(id).await.unwrap_or_else(|Unreadable| {
+            written = false;
+            None
+        }) {
+            loop {
+                // a token that only this process knows waits for the vault, and for the disk
+                if over.by.is_some() && !self.until_unlocked().await {
+                    break 'exchange;
+                }
+                match self.settle(id, &over).await {
+                    Settled::Durable => break 'exchange,
+                    Settled::Superseded => continue 'exchange,
+                    Settled::NotWritten => {
+                        // whoever waits learns it now; the flight stays, so that nobody starts another at once
+                        landing = None;
+                        if over.by.is_none() {
+                            written = false;
+                            break 'exchange;
+                        }
+                        if !self.pause().await {
+                            break 'exchange;
+                        }
+                    }
+                }
             }
-        };
-        if written {
-            self.end_flight(id);
-            drop(landing);
-        } else {
-            // whoever waits learns it now; the flight stays, so that nobody starts another at once
-            drop(landing);
-            tokio::select! {
-                () = tokio::time::sleep(PAUSE_AFTER_WRITE_FAILURE) => {}
-                () = self.shutdown.cancelled() => {}
-            }
-            self.end_flight(id);
         }
+        if !written {
+            landing = None;
+            self.pause().await;
+        }
+        self.end_flight(id);
+        drop(landing);
         self.wake.notify_one();
+    }
+
+    /// Waits before the next attempt at what the disk did not take or give; false where the daemon stops.
+    async fn pause(&self) -> bool {
+        tokio::select! {
+            () = tokio::time::sleep(PAUSE_AFTER_WRITE_FAILURE) => true,
+            () = self.shutdown.cancelled() => false,
+        }
+    }
+
+    /// Waits until the vault is open; false where the daemon stops first.
+    pub(crate) async fn until_unlocked(&self) -> bool {
+        loop {
+            let opened = self.opened.notified();
+            if self.vault().unlocked().is_ok() {
+                return true;
+            }
+            tokio::select! {
+                () = opened => {}
+                () = self.shutdown.cancelled() => return false,
+            }
+        }
+    }
+
+    /// Exchanges a secret once, when its turn has come; nothing where there is nothing to do.
+    async fn exchange_once(self: &Arc<Self>, id: Id) -> Result<Option<Over>, Unreadable> {
+        // the turn first: a test may put another refresh token in the place of the one that is kept
+        let _turn = self.flights.turn(id).await;
+        let (revision, next) = self.next(id)?;
+        let over = |by, person, sent_at, outcome| Some(Over { revision, by, person, sent_at, outcome });
+        Ok(match next {
+            Next::Nothing => None,
+            Next::Known(failure, by) => over(Some(by), None, self.clock.now(), Err(failure)),
+            Next::Exchange(job) => {
+                let outcome = self.issuers().exchange(job.offer(), self.clock.clone()).await;
+                let sent_at = outcome.as_ref().map_or_else(|_| self.clock.now(), |granted| granted.sent_at);
+                let outcome = outcome.and_then(|granted| {
+                    let lifetime = judge(&job.credentials, job.policy, granted.expires_in)?;
+                    Ok((granted, lifetime))
+                });
+                over(job.person.as_ref().map(|person| person.grant.by()), job.person, sent_at, outcome)
+            }
+        })
     }
 
     fn end_flight(&self, id: Id) {
@@ -156,15 +217,28 @@ impl Agent {
         }
     }
 
-    /// What to exchange; nothing where the secret is gone or the vault is locked.
-    fn job(&self, id: Id) -> Result<Option<Job>, Unreadable> {
+    /// What to exchange, and of which revision.
+    pub(crate) fn next(self: &Arc<Self>, id: Id) -> Result<(u64, Next<Job>), Unreadable> {
         let mut vault = self.vault();
-        let Ok(unlocked) = vault.unlocked() else { return Ok(None) };
-        let Some(secret) = unlocked.catalog.secrets.get(&id) else { return Ok(None) };
+        let Ok(unlocked) = vault.unlocked() else { return Ok((0, Next::Nothing)) };
+        let Some(secret) = unlocked.catalog.secrets.get(&id) else { return Ok((0, Next::Nothing)) };
         let (policy, revision, name) =
             (secret.policy.unwrap_or(ExchangePolicy::Standard), secret.revision, secret.full_name());
-        match unlocked.credentials(&id) {
-            Ok(credentials) => Ok(Some(Job { credentials: Arc::new(credentials), policy, revision })),
+        let next = unlocked.credentials(&id).and_then(|credentials| {
+            let credentials = Arc::new(credentials);
+            let Credentials::Consent(consent) = &*credentials else {
+                return Ok(Next::Exchange(Job { credentials, policy, person: None }));
+            };
+            Ok(match self.persons_job(unlocked, id, consent)? {
+                Next::Nothing => Next::Nothing,
+                Next::Known(failure, by) => Next::Known(failure, by),
+                Next::Exchange(person) => {
+                    Next::Exchange(Job { credentials: credentials.clone(), policy, person: Some(person) })
+                }
+            })
+        });
+        match next {
+            Ok(next) => Ok((revision, next)),
             Err(error) => {
                 tracing::error!(secret = %name, %error, "the credentials cannot be read");
                 Err(Unreadable)
@@ -173,26 +247,25 @@ impl Agent {
     }
 
     /// Takes an outcome into the record and waits until that is durable.
-    async fn settle(&self, id: Id, revision: u64, outcome: Outcome, sent_at: Timestamp) -> Settled {
-        let written = {
+    async fn settle(&self, id: Id, over: &Over) -> Settled {
+        let written = 'write: {
             let mut vault = self.vault();
             // locked meanwhile: the secret is still pending or due, and the next unlock takes it up
             let Ok(unlocked) = vault.unlocked() else { return Settled::Durable };
             let name = match unlocked.catalog.secrets.get(&id) {
                 None => return Settled::Durable,
-                Some(secret) if secret.revision != revision => return Settled::Superseded,
+                Some(secret) if secret.revision != over.revision => break 'write None,
                 Some(secret) => secret.full_name(),
             };
             let number = unlocked.audit_bounds().1;
-            let word = outcome.as_ref().map_or("failed", |_| OK);
+            let word = over.outcome.as_ref().map_or("failed", |_| OK);
             let entry = [Entry::of_agent("exchange", (id, name), word, self.clock.now()).record()];
             let written = unlocked.write(&entry, |catalog| {
+                let mut changes = grant_changes(catalog, id, over)?;
                 let mut happened = None;
-                let mut changes = Vec::new();
                 catalog.update_secret(&id, |secret| {
                     secret.in_flight = false;
-                    let outcome = outcome.map_err(|failure| failure.of(&secret.full_name()));
-                    let (what, artifact) = settled(secret, outcome, sent_at);
+                    let (what, artifact) = settled(secret, over);
                     happened = Some(what);
                     if let Some((expires_at, artifact)) = artifact {
                         changes.push(Change::Artifact(id, Some((Some(expires_at), artifact))));
@@ -201,8 +274,9 @@ impl Agent {
                 changes.push(Change::Secret(id));
                 Ok::<_, VaultError>((changes, happened))
             });
-            written.map(|written| (written, number, entry))
+            Some(written.map(|written| (written, number, entry)))
         };
+        let Some(written) = written else { return self.superseded(id, over).await };
         let happened = match written {
             Ok(((committed, happened), number, entry)) => match self.durable(committed).await {
                 Ok(()) => {
@@ -230,6 +304,17 @@ impl Agent {
         }
         Settled::Durable
     }
+
+    /// The secret was changed meanwhile: of the outcome nothing counts but a refresh token in the place of one that is gone.
+    async fn superseded(&self, id: Id, over: &Over) -> Settled {
+        if let (Some(person), Some(By::RefreshToken), Ok((granted, _))) =
+            (&over.person, over.by, &over.outcome)
+            && !self.keep_rotated(id, person, granted.refresh_token.as_ref()).await
+        {
+            return Settled::NotWritten;
+        }
+        Settled::Superseded
+    }
 }
 
 enum Settled {
@@ -239,156 +324,4 @@ enum Settled {
     Superseded,
     /// The disk did not take it.
     NotWritten,
-}
-
-/// Takes an outcome into a record: pure. Answers what happened and the artifact to save.
-fn settled(
-    secret: &mut Secret,
-    outcome: Outcome,
-    sent_at: Timestamp,
-) -> (Happened, Option<(Timestamp, Artifact)>) {
-    let first = secret.status == Status::Pending;
-    match outcome {
-        Ok((granted, lifetime)) => {
-            let seconds = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
-            let expires_at = sent_at.plus(seconds(lifetime.expires_in));
-            secret.status = Status::Succeeded;
-            secret.status_details = None;
-            secret.expires_at = Some(expires_at);
-            secret.refresh_at = Some(expires_at.plus(-seconds(lifetime.refresh_offset)));
-            secret.refresh_status = (!first).then_some(RefreshStatus::Succeeded);
-            secret.refresh_status_details = None;
-            secret.failed_attempts = 0;
-            secret.last_attempt_at = Some(sent_at);
-            secret.last_failure = None;
-            secret.recover = false;
-            let artifact = secret.environment.is_some().then(|| {
-                secret.activated_at = Some(sent_at);
-                (expires_at, Artifact::access_token(granted.access_token))
-            });
-            (Happened::Refreshed, artifact)
-        }
-        Err(failure) if first => {
-            secret.status = Status::Failed;
-            secret.status_details = Some(failure.details.into());
-            secret.last_attempt_at = Some(sent_at);
-            secret.last_failure = Some(failure.cause);
-            secret.recover = false;
-            (Happened::Failed, None)
-        }
-        Err(failure) => {
-            plan::refresh_failed(secret, failure.cause, &failure.details, sent_at);
-            (Happened::RefreshFailed, None)
-        }
-    }
-}
-
-/// What the hook is told of.
-fn occasion(catalog: &Catalog, secret: &Secret, happened: Happened, now: Timestamp) -> Option<Occasion> {
-    let event = match happened {
-        _ if secret.status == Status::ManualAuthorization => Event::NeedsAuthorization,
-        Happened::Refreshed => Event::Refreshed,
-        Happened::RefreshFailed => Event::RefreshFailed,
-        _ => return None,
-    };
-    let name = secret.full_name();
-    let details = secret.refresh_status_details.as_deref().or(secret.status_details.as_deref());
-    let details = details.filter(|_| event != Event::Refreshed);
-    let (details, hint) = match details.map(|text| text.split_once("; hint: ").unwrap_or((text, ""))) {
-        None => (None, None),
-        Some((reason, "")) => (Some(reason), Some(format!("try again: bursar secret retry {name}"))),
-        Some((reason, hint)) => (Some(reason), Some(hint.to_owned())),
-    };
-    Some(Occasion {
-        secret: Some(name),
-        environment: secret.environment.and_then(|id| Some(catalog.environments.get(&id)?.name.clone())),
-        expires_at: secret.expires_at,
-        details: details.map(str::to_owned),
-        hint,
-        ..Occasion::new(event, now)
-    })
-}
-
-fn log(secret: &Secret, happened: Happened) {
-    let name = secret.full_name();
-    match happened {
-        Happened::Refreshed => tracing::info!(secret = %name, "exchanged"),
-        Happened::Failed => {
-            let details = secret.status_details.as_deref().unwrap_or_default();
-            tracing::warn!(secret = %name, details, "the exchange failed");
-        }
-        _ => {
-            let details = secret.refresh_status_details.as_deref().unwrap_or_default();
-            tracing::warn!(secret = %name, attempt = secret.failed_attempts, details, "an attempt to refresh failed");
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::exchange::Cause;
-    use bursar_proto::kind::SecretType;
-    use bursar_proto::sensitive::Sensitive;
-
-    fn at(seconds: i64) -> Timestamp {
-        Timestamp::from_seconds(seconds)
-    }
-
-    #[expect(clippy::unnecessary_wraps, reason = "an outcome, like `refused`")]
-    fn granted(expires_in: u64, refresh_offset: u64) -> Outcome {
-        let access_token = Sensitive::new("t".into());
-        Ok((
-            Granted { access_token, expires_in, token_type: None, scope: None, sent_at: at(0) },
-            Lifetime { expires_in, refresh_offset },
-        ))
-    }
-
-    fn refused(cause: Cause) -> Outcome {
-        Err(Failure { cause, details: "no".into() })
-    }
-
-    fn secret(bound: bool) -> Secret {
-        let mut secret = Secret::new(&"acme/x".parse().unwrap(), SecretType::Jwt, at(0));
-        secret.environment = bound.then_some([1; 16]);
-        secret
-    }
-
-    #[test]
-    fn a_first_success_sets_the_times_and_saves_the_artifact_of_a_bound_secret() {
-        let mut bound = secret(true);
-        let (happened, artifact) = settled(&mut bound, granted(36_000, 14_400), at(100));
-        assert_eq!((happened, artifact.is_some()), (Happened::Refreshed, true));
-        assert_eq!((bound.expires_at, bound.refresh_at), (Some(at(36_100)), Some(at(21_700))));
-        assert_eq!(
-            (bound.status, bound.refresh_status, bound.activated_at),
-            (Status::Succeeded, None, Some(at(100)))
-        );
-        let mut unbound = secret(false);
-        let (_, artifact) = settled(&mut unbound, granted(36_000, 14_400), at(100));
-        assert!(artifact.is_none() && unbound.activated_at.is_none());
-    }
-
-    #[test]
-    fn a_refresh_that_fails_leaves_status_and_times_alone() {
-        let mut secret = secret(true);
-        settled(&mut secret, granted(36_000, 14_400), at(0));
-        let (happened, _) = settled(&mut secret, refused(Cause::Transient), at(21_600));
-        assert_eq!(
-            (happened, secret.status, secret.failed_attempts),
-            (Happened::RefreshFailed, Status::Succeeded, 1)
-        );
-        assert_eq!(secret.expires_at, Some(at(36_000)));
-        let (_, _) = settled(&mut secret, granted(36_000, 14_400), at(24_000));
-        assert_eq!((secret.refresh_status, secret.failed_attempts), (Some(RefreshStatus::Succeeded), 0));
-        assert_eq!((secret.expires_at, secret.refresh_status_details), (Some(at(60_000)), None));
-    }
-
-    #[test]
-    fn a_first_failure_is_explained() {
-        let mut secret = secret(true);
-        let (happened, _) = settled(&mut secret, refused(Cause::Permanent), at(5));
-        assert_eq!((happened, secret.status), (Happened::Failed, Status::Failed));
-        assert_eq!(secret.status_details.as_deref(), Some("no"));
-    }
 }

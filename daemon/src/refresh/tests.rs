@@ -4,8 +4,7 @@ use crate::agent::{Agent, Got};
 use crate::clock::Clock;
 use crate::clock::manual::ManualClock;
 use crate::config::{Config, Paths};
-use crate::credentials::Credentials;
-use crate::exchange::{Cause, Exchange, Failure, Granted, Outcome};
+use crate::exchange::{Cause, Exchange, Failure, Granted, Offer, Outcome};
 use crate::hook::{HookConfig, Hooks};
 use crate::policy::Policy;
 use crate::server::peer::Caller;
@@ -34,7 +33,7 @@ struct Scripted {
 }
 
 impl Exchange for Scripted {
-    fn exchange(&self, _: Arc<Credentials>, clock: Arc<dyn Clock>) -> Outcome<'_> {
+    fn exchange(&self, _: Offer, clock: Arc<dyn Clock>) -> Outcome<'_> {
         let number = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
         let failure = *self.failure.lock().unwrap();
         let hold = self.holds.lock().unwrap().clone();
@@ -43,12 +42,13 @@ impl Exchange for Scripted {
                 hold.notified().await;
             }
             match failure {
-                Some(cause) => Err(Failure { cause, details: "the issuer said no".into() }),
+                Some(cause) => Err(Failure::new(cause, "the issuer said no")),
                 None => Ok(Granted {
                     access_token: Sensitive::new(format!("token-{number}")),
                     expires_in: LIFETIME,
                     token_type: None,
                     scope: None,
+                    refresh_token: None,
                     sent_at: clock.now(),
                 }),
             }

@@ -2,19 +2,23 @@
 //! or an artifact; those stay sealed in the store. `library` has elements and packages, the other files what they are named after.
 
 mod client_secret;
+mod issuer;
 mod library;
 mod tombstone;
 mod workspace;
 
 pub(crate) use client_secret::{ClientSecret, Hash};
+pub(crate) use issuer::IssuerSettings;
 pub(crate) use library::{Definition, Element, FileListed, Package, definition_record, file_place};
 pub(crate) use tombstone::Tombstone;
 pub(crate) use workspace::{Workspace, WorkspaceFile};
 
-use crate::exchange::Cause;
+use crate::exchange::{By, Cause};
 use crate::refresh::plan;
 use crate::vault::crypto::Tag;
-use crate::vault::record::{self, EnvironmentV1, OrganizationV1, SecretV1, UnknownForm};
+use crate::vault::record::{
+    self, EnvironmentV1, OrganizationV1, PartV1, SecretV1, SecretV2, UnansweredV1, UnknownForm,
+};
 use crate::vault::store::{Id, IdMap};
 use bursar_proto::client_secret::PublicId;
 use bursar_proto::kind::{ExchangePolicy, RefreshStatus, SecretType, Stage, Status};
@@ -39,6 +43,14 @@ pub(crate) struct Environment {
     pub(crate) name: Qualified,
     pub(crate) stage: Stage,
     pub(crate) created_at: Timestamp,
+}
+
+/// A request that was sent: the issuer may have acted on it, whatever became of its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Unanswered {
+    pub(crate) at: Timestamp,
+    /// With what.
+    pub(crate) by: By,
 }
 
 /// A secret's attributes, as the record has them, and what is only known while the agent runs.
@@ -68,6 +80,12 @@ pub(crate) struct Secret {
     pub(crate) revision: u64,
     pub(crate) credentials_tag: Tag,
     pub(crate) artifact_tag: Option<Tag>,
+    /// Until when a person may authorize; of the last time that one was asked.
+    pub(crate) authorization_expires_at: Option<Timestamp>,
+    /// The request with a code or a refresh token that was sent, and whose answer is not known.
+    pub(crate) unanswered: Option<Unanswered>,
+    /// Where the grant of a person lies: one part, or none.
+    pub(crate) grant: Vec<PartV1>,
     /// Try again soon, because the agent, the vault or the machine just woke.
     pub(crate) recover: bool,
     /// An exchange is under way.
@@ -102,6 +120,9 @@ impl Secret {
             revision: 0,
             credentials_tag: Tag::default(),
             artifact_tag: None,
+            authorization_expires_at: None,
+            unanswered: None,
+            grant: Vec::new(),
             recover: false,
             in_flight: false,
             due: None,
@@ -137,6 +158,7 @@ pub(crate) struct Catalog {
     pub(crate) client_secrets: IdMap<ClientSecret>,
     client_secrets_by_public: HashMap<PublicId, Id>,
     pub(crate) tombstones: IdMap<Tombstone>,
+    pub(crate) issuers: IdMap<IssuerSettings>,
     /// When each secret is next exchanged, the earliest first.
     due: BTreeSet<(Timestamp, Id)>,
 }
@@ -283,10 +305,10 @@ impl Catalog {
     }
 
     /// A secret's record.
-    pub(crate) fn secret_record(&self, id: &Id) -> Option<SecretV1> {
+    pub(crate) fn secret_record(&self, id: &Id) -> Option<SecretV2> {
         let secret = self.secrets.get(id)?;
         let seconds = |time: Option<Timestamp>| time.map(Timestamp::seconds);
-        Some(SecretV1 {
+        let attributes = SecretV1 {
             organization: self.organizations.get(&secret.organization)?.id,
             name: secret.name.to_string(),
             kind: record::kind_number(secret.kind),
@@ -309,6 +331,14 @@ impl Catalog {
             revision: secret.revision,
             credentials_tag: secret.credentials_tag,
             artifact_tag: secret.artifact_tag,
+        };
+        let unanswered = secret.unanswered;
+        Some(SecretV2 {
+            attributes,
+            authorization_expires_at: seconds(secret.authorization_expires_at),
+            unanswered: unanswered
+                .map(|sent| UnansweredV1 { at: sent.at.seconds(), by: record::by_number(sent.by) }),
+            grant: secret.grant.clone(),
         })
     }
 
@@ -339,9 +369,10 @@ impl Catalog {
     pub(crate) fn load_secret(
         &mut self,
         id: Id,
-        record: SecretV1,
+        record: SecretV2,
         organizations: &HashMap<Id, OrganizationName>,
     ) -> Result<(), UnknownForm> {
+        let SecretV2 { attributes: record, authorization_expires_at, unanswered, grant } = record;
         let time = |seconds: Option<i64>| seconds.map(Timestamp::from_seconds);
         let secret = Secret {
             organization: organizations.get(&record.organization).ok_or(UnknownForm::Unreadable)?.clone(),
@@ -366,6 +397,14 @@ impl Catalog {
             revision: record.revision,
             credentials_tag: record.credentials_tag,
             artifact_tag: record.artifact_tag,
+            authorization_expires_at: time(authorization_expires_at),
+            unanswered: unanswered
+                .map(|sent| {
+                    let by = record::by_of(sent.by)?;
+                    Ok::<_, UnknownForm>(Unanswered { at: Timestamp::from_seconds(sent.at), by })
+                })
+                .transpose()?,
+            grant,
             recover: false,
             in_flight: false,
             due: None,

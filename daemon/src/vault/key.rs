@@ -37,11 +37,13 @@ pub(crate) enum Kind {
     Audit,
     /// A month of use.
     Usage,
+    /// The client of a named issuer.
+    Issuer,
 }
 
 impl Kind {
     /// The kinds that are sealed, each under its own key.
-    pub(crate) const SEALED: [Self; 14] = [
+    pub(crate) const SEALED: [Self; 15] = [
         Self::Manifest,
         Self::Organization,
         Self::Environment,
@@ -56,10 +58,11 @@ impl Kind {
         Self::Tombstone,
         Self::Audit,
         Self::Usage,
+        Self::Issuer,
     ];
 
     /// The kinds that the manifest counts and the catalog is made of, in an order in which each finds what it names.
-    pub(crate) const SMALL: [Self; 8] = [
+    pub(crate) const SMALL: [Self; 9] = [
         Self::Organization,
         Self::Environment,
         Self::Secret,
@@ -68,6 +71,7 @@ impl Kind {
         Self::Workspace,
         Self::ClientSecret,
         Self::Tombstone,
+        Self::Issuer,
     ];
 
     /// The place of this kind's key among the sealed ones; the header has none and takes the manifest's.
@@ -87,6 +91,7 @@ impl Kind {
             Self::Tombstone => 11,
             Self::Audit => 12,
             Self::Usage => 13,
+            Self::Issuer => 14,
         }
     }
 
@@ -108,6 +113,7 @@ impl Kind {
             Self::Tombstone => b'X',
             Self::Audit => b'L',
             Self::Usage => b'U',
+            Self::Issuer => b'I',
         }
     }
 
@@ -129,6 +135,7 @@ impl Kind {
             Self::Tombstone => b"tombstone",
             Self::Audit => b"audit",
             Self::Usage => b"usage",
+            Self::Issuer => b"issuer",
         }
     }
 

@@ -5,7 +5,9 @@ use super::VaultError;
 use super::catalog::Catalog;
 use super::crypto::{self, Keys};
 use super::part;
-use super::record::{self, AuditHeadV1, ManifestV1, ManifestV2, UnknownForm, WorkspaceV1};
+use super::record::{
+    self, AuditHeadV1, GrantV1, IssuerClientV1, ManifestV1, ManifestV2, SecretV1, UnknownForm, WorkspaceV1,
+};
 use super::store::{Id, Key, Kind, Store};
 use crate::credentials::Credentials;
 use bursar_proto::name::OrganizationName;
@@ -67,7 +69,10 @@ pub(super) fn load(store: &Store, keys: &Keys) -> Result<(ManifestV2, Catalog), 
                     Kind::Environment => {
                         catalog.load_environment(id, &record::decode(&plain)?, &organizations)?;
                     }
-                    Kind::Secret => catalog.load_secret(id, record::decode(&plain)?, &organizations)?,
+                    Kind::Secret => {
+                        let record: record::SecretV2 = record::decode_since::<SecretV1, _>(&plain)?;
+                        catalog.load_secret(id, record, &organizations)?;
+                    }
                     Kind::Element => catalog.load_element(id, &record::decode(&plain)?, &organizations)?,
                     Kind::Package => {
                         let record: record::PackageV1 = record::decode(&plain)?;
@@ -83,6 +88,7 @@ pub(super) fn load(store: &Store, keys: &Keys) -> Result<(ManifestV2, Catalog), 
                         catalog.load_client_secret(id, record::decode(&plain)?, &organizations)?;
                     }
                     Kind::Tombstone => catalog.load_tombstone(id, &record::decode(&plain)?)?,
+                    Kind::Issuer => catalog.load_issuer(id, record::decode(&plain)?)?,
                     Kind::Header
                     | Kind::Manifest
                     | Kind::Credentials
@@ -102,7 +108,7 @@ pub(super) fn load(store: &Store, keys: &Keys) -> Result<(ManifestV2, Catalog), 
     Ok((manifest, catalog))
 }
 
-/// Opens every credential and artifact that the catalog names.
+/// Opens every credential, grant and artifact that the catalog names.
 pub(super) fn prove(store: &Store, keys: &Keys, catalog: &Catalog) -> Result<(), VaultError> {
     let mut plain = Zeroizing::new(Vec::new());
     for (id, secret) in &catalog.secrets {
@@ -115,6 +121,12 @@ pub(super) fn prove(store: &Store, keys: &Keys, catalog: &Catalog) -> Result<(),
             open_record(store, keys, &Key::new(Kind::Artifact, *id), tag, &mut plain)?;
             record::decode_artifact(&plain)?;
         }
+        if !secret.grant.is_empty() {
+            part::join::<GrantV1>(store, keys, &secret.grant)?;
+        }
+    }
+    for issuer in catalog.issuers.values() {
+        part::join::<IssuerClientV1>(store, keys, &issuer.client)?;
     }
     Ok(())
 }

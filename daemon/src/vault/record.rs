@@ -4,16 +4,19 @@
 //! bytes come here. Words are stored as numbers of their own, so that renaming one never changes a store.
 
 mod accesses;
+mod grants;
 
 pub(crate) use accesses::{
     AuditBlockV1, AuditEntriesV1, AuditEntryV1, ClientSecretV1, TombstoneV1, UsageDayV1, UsageMonthV1,
 };
 
-use crate::exchange::Cause;
+pub(crate) use grants::{GrantV1, IssuerClientV1, IssuerV1, SecretV2, UnansweredV1};
+
+use crate::exchange::{By, Cause};
 use crate::vault::crypto::Tag;
 use crate::vault::store::{Id, RECORD_MAX};
 use bincode::Options as _;
-use bursar_proto::kind::{Analytics, ExchangePolicy, RefreshStatus, Role, SecretType, Stage, Status};
+use bursar_proto::kind::{Analytics, ExchangePolicy, Issuer, RefreshStatus, Role, SecretType, Stage, Status};
 use bursar_proto::time::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -51,7 +54,7 @@ pub(crate) struct EnvironmentV1 {
     pub(crate) created_at: i64,
 }
 
-/// A secret's attributes. The tags name the one version of its credentials and artifact that belong to it.
+/// A secret's attributes, as they were before there were grants of a person. The tags name the one version of its credentials and artifact that belong to it.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SecretV1 {
     pub(crate) organization: Id,
@@ -368,7 +371,9 @@ numbers! {
     ExchangePolicy as policy_number, policy_of { Standard = 1, ShortLived = 2 }
     Role as role_number, role_of { Viewer = 1, Contributor = 2 }
     Analytics as analytics_number, analytics_of { Disabled = 1, Limited = 2, Complete = 3 }
-    Cause as cause_number, cause_of { Unreachable = 1, Transient = 2, Permanent = 3 }
+    Cause as cause_number, cause_of { Unreachable = 1, Transient = 2, Permanent = 3, Withdrawn = 4 }
+    Issuer as issuer_number, issuer_of { Google = 1 }
+    By as by_number, by_of { Code = 1, RefreshToken = 2 }
 }
 
 #[cfg(test)]

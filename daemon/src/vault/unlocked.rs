@@ -6,7 +6,9 @@ use super::crypto::{self, Keys, RootKey};
 use super::header::Header;
 use super::manifest::open_record;
 use super::part;
-use super::record::{self, AuditEntryV1, ManifestV2, PackageContentV1, PartV1, Saved, Versioned};
+use super::record::{
+    self, AuditEntryV1, GrantV1, IssuerClientV1, ManifestV2, PackageContentV1, PartV1, Saved, Versioned,
+};
 use super::store::{Batch, Committed, Id, Key, Kind, RECORD_MAX, Sealed, Store, StoreError};
 use crate::credentials::{Artifact, Credentials};
 use bursar_proto::sensitive::Sensitive;
@@ -36,6 +38,8 @@ pub(crate) enum Change {
     ClientSecret(Id),
     /// The tombstone of a deleted secret.
     Tombstone(Id),
+    /// A named issuer's record; its client's secret is in its part.
+    Issuer(Id),
     /// A month of use; without content it is deleted.
     Usage(Id, Option<Zeroizing<Vec<u8>>>),
     /// A part of what `owner`'s record names; without content it is deleted.
@@ -132,6 +136,22 @@ impl Unlocked {
         part::join(&self.store, &self.keys, &package.parts)
     }
 
+    /// Opens what a person granted to a secret; `None` where nobody did.
+    pub(crate) fn grant(&self, id: &Id) -> Result<Option<GrantV1>, VaultError> {
+        match self.catalog.secrets.get(id) {
+            Some(secret) if !secret.grant.is_empty() => {
+                part::join(&self.store, &self.keys, &secret.grant).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Opens the secret of a named issuer's client.
+    pub(crate) fn issuer_client(&self, id: &Id) -> Result<IssuerClientV1, VaultError> {
+        let issuer = self.catalog.issuers.get(id).ok_or(VaultError::Tampered("an issuer is gone"))?;
+        part::join(&self.store, &self.keys, &issuer.client)
+    }
+
     /// Opens the one version of a record that `tag` names.
     fn open(&self, key: &Key, tag: &crypto::Tag, plain: &mut Vec<u8>) -> Result<(), VaultError> {
         open_record(&self.store, &self.keys, key, tag, plain)
@@ -176,7 +196,8 @@ impl Unlocked {
                 | Change::Package(_)
                 | Change::Workspace(_)
                 | Change::ClientSecret(_)
-                | Change::Tombstone(_) => {}
+                | Change::Tombstone(_)
+                | Change::Issuer(_) => {}
             }
         }
         let mut written = HashSet::new();
@@ -221,6 +242,7 @@ impl Unlocked {
             Change::Workspace(id) => written(Kind::Workspace, id, catalog.workspace_record(id)),
             Change::ClientSecret(id) => written(Kind::ClientSecret, id, catalog.client_secret_record(id)),
             Change::Tombstone(id) => written(Kind::Tombstone, id, catalog.tombstone_record(id)),
+            Change::Issuer(id) => written(Kind::Issuer, id, catalog.issuer_record(id)),
             Change::Credentials(..) | Change::Artifact(..) | Change::Usage(..) | Change::Part { .. } => {
                 Ok(None)
             }
@@ -293,12 +315,15 @@ impl Unlocked {
             let mut batch = Batch::new();
             let mut record =
                 self.catalog.secret_record(id).ok_or(VaultError::Tampered("a secret is gone"))?;
-            record.credentials_tag =
+            record.attributes.credentials_tag =
                 reseal(Key::new(Kind::Credentials, *id), Some(&secret.credentials_tag), &mut batch)?;
-            record.artifact_tag = match &secret.artifact_tag {
+            record.attributes.artifact_tag = match &secret.artifact_tag {
                 Some(tag) => Some(reseal(Key::new(Kind::Artifact, *id), Some(tag), &mut batch)?),
                 None => None,
             };
+            for part in &mut record.grant {
+                part.tag = reseal(Key::new(Kind::Part, part.id), Some(&part.tag), &mut batch)?;
+            }
             seal_small(Key::new(Kind::Secret, *id), &record::encode(&record)?, &mut batch)?;
             last = Some(fresh.commit(batch));
         }
@@ -322,6 +347,14 @@ impl Unlocked {
             let mut record = record.ok_or(VaultError::Tampered("a workspace is gone"))?;
             reseal_parts(&mut record.parts, &mut batch)?;
             seal_small(Key::new(Kind::Workspace, *id), &record::encode(&record)?, &mut batch)?;
+            last = Some(fresh.commit(batch));
+        }
+        for id in self.catalog.issuers.keys() {
+            let mut batch = Batch::new();
+            let record = self.catalog.issuer_record(id);
+            let mut record = record.ok_or(VaultError::Tampered("an issuer is gone"))?;
+            reseal_parts(&mut record.client, &mut batch)?;
+            seal_small(Key::new(Kind::Issuer, *id), &record::encode(&record)?, &mut batch)?;
             last = Some(fresh.commit(batch));
         }
         if let Some(last) = last {

@@ -4,9 +4,12 @@
 
 Prints its port as its first line and ends when its standard input does. One client, `robot`, may use the
 client credentials grant (RFC 6749 section 4.4), by form or by header, and the assertion grant (RFC 7523),
-where Authlib itself checks signature, expiry and audience. The query of a request says what the tests vary:
+where Authlib itself checks signature, expiry and audience. Another, `desktop`, acts for a person, who consents by
+a button: see desktop.py. The query of a token request says what the tests vary:
 
     POST /token?lifetime=36000&delay=2     expires_in of the answer; seconds before the request is looked at
+
+What tests ask beside OAuth is in controls.py.
 """
 
 import logging
@@ -18,13 +21,17 @@ import time
 os.environ["AUTHLIB_INSECURE_TRANSPORT"] = "1"  # loopback has no TLS
 
 from authlib.integrations.flask_oauth2 import AuthorizationServer
+from authlib.oauth2 import OAuth2Error
 from authlib.oauth2.rfc6749 import ClientMixin, grants
 from authlib.oauth2.rfc6750 import BearerTokenGenerator
 from authlib.oauth2.rfc7523 import JWTBearerGrant
 from authlib.common.security import generate_token
-from flask import Flask, request
+from flask import Flask, render_template_string, request
 from joserfc.jwk import RSAKey
 from werkzeug.serving import make_server
+
+from controls import Controls
+from desktop import CREDENTIALS, LOCK, PERSON, AuthorizationCode, Desktop, RefreshToken, RequiredS256, save_token
 
 CLIENT_ID = "robot"
 CLIENT_SECRET = "a secret with spaces, + and %41 & ä"
@@ -75,27 +82,62 @@ class Assertion(JWTBearerGrant):
         return True
 
 
+PAGE = """<!DOCTYPE html>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>Consent</title>
+<h1>{{ client }} asks for access</h1>
+<p>{{ scope }}</p>
+<form method="post"><button name="decision" value="allow">Allow</button>
+<button name="decision" value="deny">Deny</button></form>
+</html>
+"""
+
+
 def lifetime(client, grant_type):
-    return int(request.args.get("lifetime", "86400"))
+    return int(request.args.get("lifetime", "3600" if isinstance(client, Desktop) else "86400"))
 
 
 app = Flask(__name__)
-issuer = AuthorizationServer(
-    app,
-    query_client=lambda client_id: Robot() if client_id == CLIENT_ID else None,
-    save_token=lambda token, request: None,
-)
+clients = {client.get_client_id(): client for client in (Robot(), Desktop("desktop", CLIENT_SECRET))}
+issuer = AuthorizationServer(app, query_client=clients.get, save_token=save_token)
 issuer.register_token_generator(
-    "default", BearerTokenGenerator(lambda **_: generate_token(48), expires_generator=lifetime)
+    "default",
+    BearerTokenGenerator(
+        lambda **_: generate_token(48),
+        refresh_token_generator=lambda **_: generate_token(48),
+        expires_generator=lifetime,
+    ),
 )
 issuer.register_grant(ClientCredentials)
 issuer.register_grant(Assertion)
+issuer.register_grant(AuthorizationCode, [RequiredS256()])
+issuer.register_grant(RefreshToken)
+controls = Controls(app, CREDENTIALS.revoke)
+RefreshToken.rotates = staticmethod(lambda: controls.settings["rotate"] == "yes")
+
+
+@app.route("/auth", methods=["GET", "POST"])
+def authorize():
+    """The page on which a person consents, and what comes of its buttons. Who looks at it is logged in."""
+    try:
+        grant = issuer.get_consent_grant(end_user=PERSON)
+    except OAuth2Error as error:
+        return issuer.handle_error_response(None, error)
+    if request.method == "GET":
+        return render_template_string(PAGE, client=grant.client.get_client_id(), scope=grant.request.scope)
+    user = PERSON if request.form.get("decision") == "allow" else None
+    return issuer.create_authorization_response(grant_user=user, grant=grant)
+
+
+def take():
+    with LOCK:
+        return issuer.create_token_response()
 
 
 @app.post("/token")
 def token():
     time.sleep(min(float(request.args.get("delay", "0")), DELAY_MAX_S))
-    return issuer.create_token_response()
+    return controls.token(take)
 
 
 logging.getLogger("werkzeug").setLevel(logging.ERROR)

@@ -15,7 +15,7 @@ const EXIT_STATUS: &[(&str, &str)] = &[
     ("6", "a person has to authorize"),
     (
         "7",
-        "not available: failed, expired, deactivated, unbound, pending; get of a secret whose exchange failed earlier is always this",
+        "not available: failed, expired, deactivated, unbound, pending, an issuer that is not set up; get of a secret whose exchange failed earlier is always this",
     ),
     ("8", "the issuer was not reached by an exchange that this command made or followed"),
     ("9", "the agent cannot be reached"),
@@ -27,6 +27,7 @@ const ENVIRONMENT: &[(&str, &str)] = &[
     ("BURSAR_HOME", "one directory for socket, vault, config and log"),
     ("XDG_RUNTIME_DIR", "where the socket's directory is, else /run/user/UID"),
     ("XDG_CONFIG_HOME, XDG_DATA_HOME, XDG_STATE_HOME", "where config, vault and log are without BURSAR_HOME"),
+    ("BROWSER", "what opens addresses, else xdg-open: blanks part its words, %s stands for the address"),
     ("NO_COLOR", "no bold headings"),
 ];
 

@@ -1,5 +1,6 @@
 //! `bursar secret create` and `bursar secret edit`: flags, files and prompts into one call.
 
+use super::authorize::check;
 use super::{follow, show_where};
 use crate::args::secret::{Create, Edit};
 use crate::credentials;
@@ -40,10 +41,11 @@ pub(super) fn create(session: &Session, create: Create) -> Result<(), Stop> {
             },
         ),
     };
+    check(session, call.r#type, &create.browsing)?;
     // a prompt comes before the connection: the agent need not wait for a person
     let mut client = session.connect()?;
     let made = client.call(&call).map_err(|error| origin.blame(error))?;
-    follow(session, &mut client, made, &create.following)
+    follow(session, &mut client, made, &create.following, &create.browsing)
 }
 
 pub(super) fn edit(session: &Session, edit: Edit) -> Result<(), Stop> {
@@ -73,9 +75,10 @@ pub(super) fn edit(session: &Session, edit: Edit) -> Result<(), Stop> {
     if changes_nothing(&call) {
         return Err(Stop::usage("nothing to change was said").hint("see bursar secret edit --help"));
     }
+    check(session, present.r#type, &edit.browsing)?;
     show_where(session, &mut client, secret)?;
     let edited = client.call(&call).map_err(|error| origin.blame(error))?;
-    follow(session, &mut client, edited, &edit.following)
+    follow(session, &mut client, edited, &edit.following, &edit.browsing)
 }
 
 /// Reads a call from a file; every fault begins with the file's name.

@@ -135,10 +135,13 @@ impl Catalog {
         Some(package)
     }
 
-    /// Notes which version of a part belongs to a package or a workspace.
+    /// Notes which version of a part belongs to a package, a workspace, a secret's grant or an issuer's client.
     pub(crate) fn tag_part(&mut self, of: &Id, part: &Id, tag: Tag) {
         let package = self.packages.get_mut(of).map(|package| &mut package.parts);
-        let parts = package.or_else(|| self.workspaces.get_mut(of).map(|workspace| &mut workspace.parts));
+        let parts = package
+            .or_else(|| self.workspaces.get_mut(of).map(|workspace| &mut workspace.parts))
+            .or_else(|| self.secrets.get_mut(of).map(|secret| &mut secret.grant))
+            .or_else(|| self.issuers.get_mut(of).map(|issuer| &mut issuer.client));
         if let Some(known) = parts.into_iter().flatten().find(|known| known.id == *part) {
             known.tag = tag;
         }

@@ -1,0 +1,1 @@
+//! The hours in which a person may authorize.

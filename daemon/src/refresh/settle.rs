@@ -1,0 +1,218 @@
+//! What comes of an exchange that is over: how the secret's record changes, what is told to the log and the hook. Pure.
+
+use super::person::{PersonsJob, granted, ungranted};
+use super::plan;
+use crate::credentials::Artifact;
+use crate::exchange::{By, Cause, Failure, Granted, Lifetime, Reach};
+use crate::hook::{Event, Occasion};
+use crate::vault::catalog::{Catalog, Secret};
+use crate::vault::store::Id;
+use crate::vault::{Change, VaultError};
+use bursar_proto::kind::{Change as Happened, RefreshStatus, Status};
+use bursar_proto::time::Timestamp;
+
+/// An exchange that is over: of which revision, by what, how it went.
+pub(super) struct Over {
+    pub(super) revision: u64,
+    pub(super) by: Option<By>,
+    pub(super) person: Option<PersonsJob>,
+    pub(super) sent_at: Timestamp,
+    pub(super) outcome: Outcome,
+}
+
+/// What came of it.
+pub(super) type Outcome = Result<(Granted, Lifetime), Failure>;
+
+/// What an outcome changes of what a person granted.
+pub(super) fn grant_changes(catalog: &mut Catalog, id: Id, over: &Over) -> Result<Vec<Change>, VaultError> {
+    match (&over.outcome, &over.person) {
+        (Ok((Granted { refresh_token: Some(token), .. }, _)), Some(person)) => {
+            granted(catalog, id, &person.client, token)
+        }
+        (Err(Failure { cause: Cause::Withdrawn, .. }), _) => Ok(ungranted(catalog, id)),
+        _ => Ok(Vec::new()),
+    }
+}
+
+/// Takes an outcome into a record: pure. Answers what happened and the artifact to save.
+pub(super) fn settled(secret: &mut Secret, over: &Over) -> (Happened, Option<(Timestamp, Artifact)>) {
+    // a code is a beginning, whatever was there before
+    let first = secret.status == Status::Pending || over.by == Some(By::Code);
+    let sent_at = over.sent_at;
+    match &over.outcome {
+        Ok((granted, lifetime)) => {
+            let seconds = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+            let expires_at = sent_at.plus(seconds(lifetime.expires_in));
+            secret.status = Status::Succeeded;
+            secret.status_details = None;
+            secret.expires_at = Some(expires_at);
+            secret.refresh_at = Some(expires_at.plus(-seconds(lifetime.refresh_offset)));
+            secret.refresh_status = (!first).then_some(RefreshStatus::Succeeded);
+            secret.refresh_status_details = None;
+            secret.failed_attempts = 0;
+            secret.last_attempt_at = Some(sent_at);
+            secret.last_failure = None;
+            secret.recover = false;
+            secret.unanswered = None;
+            let artifact = secret.environment.is_some().then(|| {
+                secret.activated_at = Some(sent_at);
+                (expires_at, Artifact::access_token(granted.access_token.copy()))
+            });
+            (Happened::Refreshed, artifact)
+        }
+        Err(failure) => {
+            let failure = failure.clone().of(&secret.full_name());
+            if failure.reach == Reach::Answered {
+                secret.unanswered = None;
+            }
+            (failed(secret, &failure, first, sent_at), None)
+        }
+    }
+}
+
+/// Takes a failure into a record.
+fn failed(secret: &mut Secret, failure: &Failure, first: bool, now: Timestamp) -> Happened {
+    if !first {
+        plan::refresh_failed(secret, failure.cause, &failure.details, now);
+        if failure.cause != Cause::Withdrawn {
+            return Happened::RefreshFailed;
+        }
+        secret.refresh_status = Some(RefreshStatus::Failed);
+    }
+    let withdrawn = failure.cause == Cause::Withdrawn;
+    secret.status = if withdrawn { Status::ManualAuthorization } else { Status::Failed };
+    secret.status_details = Some(failure.details.as_str().into());
+    secret.last_attempt_at = Some(now);
+    secret.last_failure = Some(failure.cause);
+    secret.recover = false;
+    if withdrawn { Happened::NeedsAuthorization } else { Happened::Failed }
+}
+
+/// What the hook is told of.
+pub(super) fn occasion(
+    catalog: &Catalog,
+    secret: &Secret,
+    happened: Happened,
+    now: Timestamp,
+) -> Option<Occasion> {
+    let event = match happened {
+        Happened::NeedsAuthorization => Event::NeedsAuthorization,
+        Happened::Refreshed => Event::Refreshed,
+        Happened::RefreshFailed => Event::RefreshFailed,
+        _ => return None,
+    };
+    let name = secret.full_name();
+    let details = secret.refresh_status_details.as_deref().or(secret.status_details.as_deref());
+    let details = details.filter(|_| event != Event::Refreshed);
+    let (details, hint) = match details.map(|text| text.split_once("; hint: ").unwrap_or((text, ""))) {
+        None => (None, None),
+        Some((reason, "")) => (Some(reason), Some(format!("try again: bursar secret retry {name}"))),
+        Some((reason, hint)) => (Some(reason), Some(hint.to_owned())),
+    };
+    Some(Occasion {
+        secret: Some(name),
+        environment: secret.environment.and_then(|id| Some(catalog.environments.get(&id)?.name.clone())),
+        expires_at: secret.expires_at,
+        details: details.map(str::to_owned),
+        hint,
+        ..Occasion::new(event, now)
+    })
+}
+
+/// Tells the log.
+pub(super) fn log(secret: &Secret, happened: Happened) {
+    let name = secret.full_name();
+    match happened {
+        Happened::Refreshed => tracing::info!(secret = %name, "exchanged"),
+        Happened::Failed => {
+            let details = secret.status_details.as_deref().unwrap_or_default();
+            tracing::warn!(secret = %name, details, "the exchange failed");
+        }
+        Happened::NeedsAuthorization => {
+            let details = secret.status_details.as_deref().unwrap_or_default();
+            tracing::warn!(secret = %name, details, "a person has to authorize it");
+        }
+        _ => {
+            let details = secret.refresh_status_details.as_deref().unwrap_or_default();
+            tracing::warn!(secret = %name, attempt = secret.failed_attempts, details, "an attempt to refresh failed");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exchange::Cause;
+    use bursar_proto::kind::SecretType;
+    use bursar_proto::sensitive::Sensitive;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_seconds(seconds)
+    }
+
+    #[expect(clippy::unnecessary_wraps, reason = "an outcome, like `refused`")]
+    fn granted(expires_in: u64, refresh_offset: u64) -> Outcome {
+        let access_token = Sensitive::new("t".into());
+        let granted = Granted {
+            access_token,
+            expires_in,
+            token_type: None,
+            scope: None,
+            refresh_token: None,
+            sent_at: at(0),
+        };
+        Ok((granted, Lifetime { expires_in, refresh_offset }))
+    }
+
+    fn refused(cause: Cause) -> Outcome {
+        Err(Failure::new(cause, "no"))
+    }
+
+    fn over(outcome: Outcome, sent_at: Timestamp) -> Over {
+        Over { revision: 0, by: None, person: None, sent_at, outcome }
+    }
+
+    fn secret(bound: bool) -> Secret {
+        let mut secret = Secret::new(&"acme/x".parse().unwrap(), SecretType::Jwt, at(0));
+        secret.environment = bound.then_some([1; 16]);
+        secret
+    }
+
+    #[test]
+    fn a_first_success_sets_the_times_and_saves_the_artifact_of_a_bound_secret() {
+        let mut bound = secret(true);
+        let (happened, artifact) = settled(&mut bound, &over(granted(36_000, 14_400), at(100)));
+        assert_eq!((happened, artifact.is_some()), (Happened::Refreshed, true));
+        assert_eq!((bound.expires_at, bound.refresh_at), (Some(at(36_100)), Some(at(21_700))));
+        assert_eq!(
+            (bound.status, bound.refresh_status, bound.activated_at),
+            (Status::Succeeded, None, Some(at(100)))
+        );
+        let mut unbound = secret(false);
+        let (_, artifact) = settled(&mut unbound, &over(granted(36_000, 14_400), at(100)));
+        assert!(artifact.is_none() && unbound.activated_at.is_none());
+    }
+
+    #[test]
+    fn a_refresh_that_fails_leaves_status_and_times_alone() {
+        let mut secret = secret(true);
+        settled(&mut secret, &over(granted(36_000, 14_400), at(0)));
+        let (happened, _) = settled(&mut secret, &over(refused(Cause::Transient), at(21_600)));
+        assert_eq!(
+            (happened, secret.status, secret.failed_attempts),
+            (Happened::RefreshFailed, Status::Succeeded, 1)
+        );
+        assert_eq!(secret.expires_at, Some(at(36_000)));
+        let (_, _) = settled(&mut secret, &over(granted(36_000, 14_400), at(24_000)));
+        assert_eq!((secret.refresh_status, secret.failed_attempts), (Some(RefreshStatus::Succeeded), 0));
+        assert_eq!((secret.expires_at, secret.refresh_status_details), (Some(at(60_000)), None));
+    }
+
+    #[test]
+    fn a_first_failure_is_explained() {
+        let mut secret = secret(true);
+        let (happened, _) = settled(&mut secret, &over(refused(Cause::Permanent), at(5)));
+        assert_eq!((happened, secret.status), (Happened::Failed, Status::Failed));
+        assert_eq!(secret.status_details.as_deref(), Some("no"));
+    }
+}
