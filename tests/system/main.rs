@@ -17,6 +17,7 @@ mod a_library_reaches_files_in_two_stages;
 mod a_list_that_is_not_understood_leaves_no_rights;
 mod a_locked_vault_has_recorded_what_it_gave;
 mod a_person_consents_at_real_issuers;
+mod a_person_grants_once;
 mod a_published_version_never_changes;
 mod a_refusal_does_not_say_what_there_is;
 mod a_right_that_ends_ends_what_waits_for_it;
