@@ -3,6 +3,8 @@
 //! They live in memory alone: the verifier of RFC 7636 never touches a disk, and a daemon that starts anew knows of none.
 //! All of them share one listener on loopback (RFC 8252 section 7.3), which is there only as long as one of them needs it.
 
+mod connections;
+mod hour;
 mod listener;
 mod page;
 mod peer;
@@ -10,6 +12,7 @@ mod redirect;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use hour::{Arrived, Client};
 pub(crate) use page::{NotTaken, Outcome};
 pub(crate) use redirect::{Answer, Redirect};
 
@@ -23,7 +26,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bursar_proto::error::{CallError, ErrorName};
 use bursar_proto::sensitive::Sensitive;
 use bursar_proto::time::Timestamp;
-use ring::{digest, hmac};
+use hour::{Authorization, Phase, State};
+use ring::digest;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -64,68 +68,6 @@ struct Inner {
     /// The port of the listener, while there is one.
     port: Option<u16>,
     kept: Vec<Authorization>,
-}
-
-/// One hour of one secret.
-struct Authorization {
-    secret: Id,
-    /// The revision of the secret that it is for.
-    revision: u64,
-    asker: u32,
-    state: State,
-    verifier: Option<Sensitive>,
-    redirect_uri: String,
-    expires_at: Timestamp,
-    /// Names its last page.
-    result: Box<str>,
-    phase: Phase,
-    /// Until when the listener has to be there for it.
-    listen_until: Timestamp,
-    /// What came with the redirect, until the exchange takes it.
-    arrived: Option<Arrived>,
-    /// Says nothing, and is dropped when it is over.
-    over: Option<watch::Sender<()>>,
-}
-
-/// Where an authorization stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    /// Its secret is not written yet.
-    Prepared,
-    /// A person may authorize.
-    Open,
-    /// The redirect came.
-    Landed,
-    /// The outcome is known.
-    Ended,
-    /// Its hour passed, or another one took its place.
-    Lapsed,
-}
-
-/// What came with a redirect.
-pub(crate) struct Arrived {
-    pub(crate) answer: Answer,
-    pub(crate) verifier: Sensitive,
-    pub(crate) redirect_uri: String,
-}
-
-/// A state: what the issuer has to bring back. Only what recognizes it is kept.
-struct State {
-    key: hmac::Key,
-    tag: hmac::Tag,
-}
-
-impl State {
-    fn of(state: &str, key: &[u8]) -> Self {
-        let key = hmac::Key::new(hmac::HMAC_SHA256, key);
-        let tag = hmac::sign(&key, state.as_bytes());
-        Self { key, tag }
-    }
-
-    /// In a time that says nothing of how much agrees.
-    fn is(&self, state: &str) -> bool {
-        hmac::verify(&self.key, state.as_bytes(), self.tag.as_ref()).is_ok()
-    }
 }
 
 /// An authorization that is about to begin: see [`Prepared::open`]. Dropped before, it leaves nothing.
@@ -176,7 +118,6 @@ pub(crate) enum Refused {
 pub(crate) struct Landing {
     pub(crate) secret: Id,
     pub(crate) revision: u64,
-    pub(crate) asker: u32,
 }
 
 impl Authorizations {
@@ -219,6 +160,7 @@ impl Authorizations {
             state: State::of(&state, &random()?),
             verifier: Some(Sensitive::new(verifier)),
             redirect_uri,
+            client: Client::of(settings),
             expires_at,
             result: hex(&random()?).into(),
             phase: Phase::Prepared,
@@ -229,10 +171,10 @@ impl Authorizations {
         let result = authorization.result.clone();
         inner.kept.push(authorization);
         if inner.kept.len() > KEPT_MAX {
-            // the oldest that is over, or else the oldest: its person has to ask again
-            let over = |one: &Authorization| matches!(one.phase, Phase::Ended | Phase::Lapsed);
-            let oldest = inner.kept.iter().position(over).unwrap_or(0);
-            inner.kept.remove(oldest);
+            // the oldest that is over, or else the oldest that is open: its person has to ask again
+            let oldest = |phases: &[Phase]| inner.kept.iter().position(|one| phases.contains(&one.phase));
+            let given_up = oldest(&[Phase::Ended, Phase::Lapsed]).or_else(|| oldest(&[Phase::Open]));
+            inner.kept.remove(given_up.unwrap_or(0));
         }
         drop(inner);
         self.bell.notify_one();
@@ -243,6 +185,30 @@ impl Authorizations {
     pub(crate) fn forget(&self, secret: &Id) {
         self.inner().kept.retain(|one| one.secret != *secret);
         self.bell.notify_one();
+    }
+
+    /// Forgets all of them: the secrets that they are for are gone, or others.
+    pub(crate) fn forget_all(&self) {
+        self.inner().kept.retain(|one| one.phase == Phase::Prepared);
+        self.bell.notify_one();
+    }
+
+    /// Ends what is open of a secret: another way to its token was taken.
+    pub(crate) fn lapse(&self, secret: &Id) {
+        self.inner().kept.iter_mut().filter(|one| one.secret == *secret).for_each(Authorization::lapse);
+        self.bell.notify_one();
+    }
+
+    /// Who asked for the authorization of a state and for which secret, whatever became of that. All of them are looked at,
+    /// whichever it is.
+    pub(crate) fn asker(&self, state: &str) -> Option<(u32, Id)> {
+        let mut asker = None;
+        for one in self.inner().kept.iter().filter(|one| one.phase != Phase::Prepared) {
+            if one.state.is(state) {
+                asker = Some((one.asker, one.secret));
+            }
+        }
+        asker
     }
 
     /// Finds what a state belongs to, without using it up. All of them are looked at, whichever it is.
@@ -258,7 +224,7 @@ impl Authorizations {
         let one = found.ok_or(Refused::Unknown)?;
         match one.phase {
             Phase::Prepared => Err(Refused::Unknown),
-            Phase::Open => Ok(Landing { secret: one.secret, revision: one.revision, asker: one.asker }),
+            Phase::Open => Ok(Landing { secret: one.secret, revision: one.revision }),
             Phase::Landed | Phase::Ended => Err(Refused::Used(one.secret)),
             Phase::Lapsed => Err(Refused::Lapsed(one.secret)),
         }
@@ -276,6 +242,7 @@ impl Authorizations {
             answer: redirect.answer,
             verifier: one.verifier.take()?,
             redirect_uri: one.redirect_uri.clone(),
+            client: one.client.clone(),
         });
         let result = one.result.clone();
         drop(inner);
@@ -286,8 +253,8 @@ impl Authorizations {
     /// Takes what arrived for a revision of a secret.
     pub(crate) fn arrived(&self, secret: &Id, revision: u64) -> Option<Arrived> {
         let mut inner = self.inner();
-        let one = inner.kept.iter_mut().find(|one| one.secret == *secret && one.revision == revision)?;
-        one.arrived.take()
+        let wanted = |one: &&mut Authorization| one.secret == *secret && one.revision == revision;
+        inner.kept.iter_mut().filter(wanted).find_map(|one| one.arrived.take())
     }
 
     /// The outcome of a landed authorization is known.
@@ -297,6 +264,7 @@ impl Authorizations {
                 one.phase = Phase::Ended;
             }
             one.listen_until = now.plus(LAST_PAGE);
+            one.arrived = None;
             one.over = None;
         }
         self.bell.notify_one();
@@ -308,6 +276,11 @@ impl Authorizations {
         inner.expire(now);
         let open = inner.kept.iter().find(|one| one.secret == *secret && one.over.is_some())?;
         Some((open.expires_at, open.over.as_ref()?.subscribe()))
+    }
+
+    /// Whether a person has authorized a secret, and what came of it is not known yet.
+    pub(crate) fn landed(&self, secret: &Id) -> bool {
+        self.inner().kept.iter().any(|one| one.secret == *secret && one.phase == Phase::Landed)
     }
 
     /// Which secret a last page is about, and what tells that its outcome is known.
@@ -375,16 +348,9 @@ impl Inner {
     }
 }
 
-impl Authorization {
-    fn lapse(&mut self) {
-        if matches!(self.phase, Phase::Open | Phase::Landed) {
-            self.phase = Phase::Lapsed;
-        }
-        self.verifier = None;
-        self.arrived = None;
-        self.over = None;
-        self.listen_until = Timestamp::from_seconds(0);
-    }
+/// Waits for the end of what [`Authorizations::waiting`] answers with: the sender says nothing, and is dropped then.
+pub(crate) async fn ended(mut over: watch::Receiver<()>) {
+    while over.changed().await.is_ok() {}
 }
 
 fn not_opened(wanted: u16, error: &io::Error) -> CallError {

@@ -166,11 +166,14 @@ impl Exchange for Issuers {
         let (outcome, told) = oneshot::channel();
         let sent = self.jobs.as_ref().is_some_and(|jobs| jobs.send(Job { offer, clock, outcome }).is_ok());
         Box::pin(async move {
-            let stopped = || Failure::new(Cause::Transient, "the exchange was cut off inside the agent");
+            let stopped = |reach| Failure {
+                reach,
+                ..Failure::new(Cause::Transient, "the exchange was cut off inside the agent")
+            };
             if !sent {
-                return Err(stopped());
+                return Err(stopped(Reach::Unsent));
             }
-            told.await.unwrap_or_else(|_| Err(stopped()))
+            told.await.unwrap_or_else(|_| Err(stopped(Reach::Unanswered)))
         })
     }
 }

@@ -8,7 +8,7 @@ mod person;
 pub(crate) mod plan;
 mod settle;
 
-pub(crate) use flight::{Flight, Flights, Next, Unreadable};
+pub(crate) use flight::{Flight, Flights, Job, Next, Unreadable};
 pub(crate) use person::ungranted;
 
 #[cfg(test)]

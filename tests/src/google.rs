@@ -13,13 +13,15 @@ use crate::patience::until;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::ErrorKind;
+use std::net::TcpStream;
 
 /// The scopes that may be granted.
 pub const SCOPES: [&str; 2] =
     ["https://www.googleapis.com/auth/adwords", "https://www.googleapis.com/auth/pubsub"];
 
 /// The lifetime of an access token of [`Google::configure`], in seconds, which is Google's.
-const LIFETIME: u64 = 3_600;
+pub const LIFETIME: u64 = 3_600;
 
 /// The most pages between an authorization address and its redirect to the client.
 const PAGES_MAX: usize = 10;
@@ -97,9 +99,15 @@ impl Google {
     /// The same, with access tokens of `lifetime` seconds.
     #[track_caller]
     pub fn configure_for(&self, home: &Home, lifetime: u64) -> Run {
+        self.configure_at(home, &self.token_url(lifetime))
+    }
+
+    /// The same, with its token endpoint at another address.
+    #[track_caller]
+    pub fn configure_at(&self, home: &Home, token_url: &str) -> Run {
         let file = home.file("google-client-secret", self.client_secret);
         let path = file.to_str().expect("a path in UTF-8");
-        let (authorization_url, token_url) = (self.authorization_url(), self.token_url(lifetime));
+        let authorization_url = self.authorization_url();
         let run = home.cli(&[
             "google",
             "configure",
@@ -110,7 +118,7 @@ impl Google {
             "--authorization-url",
             &authorization_url,
             "--token-url",
-            &token_url,
+            token_url,
         ]);
         // a home is searched for it later
         fs::remove_file(file).expect("our own file");
@@ -120,10 +128,7 @@ impl Google {
     /// Makes a secret with one scope, and consents without a browser; answers its attributes at the end.
     #[track_caller]
     pub fn granted(&self, home: &Home, name: &str) -> Value {
-        let credentials = json!({ "scopes": [SCOPES[0]] });
-        let params = json!({ "secret": name, "type": "oauth2-google", "credentials": credentials });
-        let asked = home.ok("secret.create", params);
-        self.land(asked["authorization_url"].as_str().unwrap_or_else(|| panic!("no url: {asked}")));
+        self.land(&ask(home, name));
         home.ok("secret.wait", json!({ "secret": name }))
     }
 
@@ -204,6 +209,58 @@ impl Google {
         let answer = post(&self.issuer.at(&format!("/control/{action}")), "");
         assert_eq!(answer.status, 200, "{action}: {}", answer.body);
     }
+}
+
+/// Parameters of `secret.create`, for one scope.
+pub fn ads(name: &str) -> Value {
+    json!({ "secret": name, "type": "oauth2-google", "credentials": { "scopes": [SCOPES[0]] } })
+}
+
+/// Makes a secret; answers where a person grants it.
+#[track_caller]
+pub fn ask(home: &Home, name: &str) -> String {
+    address(&home.ok("secret.create", ads(name)))
+}
+
+/// Starts over; answers where a person grants it now.
+#[track_caller]
+pub fn ask_again(home: &Home, name: &str) -> String {
+    address(&home.ok("secret.reauthorize", json!({ "secret": name })))
+}
+
+/// Where a person grants a secret, in the answer that says so.
+#[track_caller]
+pub fn address(answer: &Value) -> String {
+    answer["authorization_url"].as_str().unwrap_or_else(|| panic!("no address: {answer}")).to_owned()
+}
+
+/// Makes the Google of `home` one that asks nobody, and exchanges at `token_url`.
+pub fn exchanged_at(home: &Home, token_url: &str) {
+    let settings = json!({
+        "issuer": "google", "client_id": "desktop", "client_secret": "cs-0123456789",
+        "authorization_url": "http://127.0.0.1:1/auth", "token_url": token_url,
+    });
+    home.ok("issuer.configure", settings);
+}
+
+/// Where an issuer that answers so sends the browser of a person who was sent to `url`: `code=4711`.
+pub fn redirected(url: &str, answer: &str) -> String {
+    let asked = parameters(url);
+    format!("{}?{answer}&state={}", asked["redirect_uri"], asked["state"])
+}
+
+/// The port on which the browser comes back of a person who was sent to `url`.
+#[track_caller]
+pub fn port(url: &str) -> u16 {
+    let redirect_uri = &parameters(url)["redirect_uri"];
+    let port = redirect_uri.strip_prefix("http://127.0.0.1:").and_then(|rest| rest.split('/').next());
+    port.and_then(|port| port.parse().ok()).unwrap_or_else(|| panic!("no port: {redirect_uri}"))
+}
+
+/// Whether nobody listens any more where the browser comes back that a person sent to `url`.
+pub fn is_closed(url: &str) -> bool {
+    TcpStream::connect(("127.0.0.1", port(url)))
+        .is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused)
 }
 
 /// The same page of an issuer on this machine, but of another site than 127.0.0.1; for [`Browser`], which knows the

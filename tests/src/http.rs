@@ -90,7 +90,7 @@ pub fn escape(text: &str) -> String {
 }
 
 /// Where `location` leads from `base`.
-pub(crate) fn join(base: &str, location: &str) -> String {
+pub fn join(base: &str, location: &str) -> String {
     if location.starts_with('/') {
         format!("http://{}{location}", split(base).0)
     } else {

@@ -18,14 +18,17 @@
 //! | [`keys`] | RSA keys, certificates, a private CA |
 //! | [`issuer`] | real issuers: Authlib and oidc-provider |
 //! | [`google`] | the same as Google: a person consents, refresh tokens rotate |
+//! | [`rotation`] | a refresh token that rotates, while the daemon is cut off |
 //! | [`browser`] | a real browser: Debian's Chromium |
 //! | [`http`] | HTTP as a stranger speaks it |
 //! | [`fault`] | an issuer that does as it is told |
+//! | [`gate`] | a port before an issuer, which can be shut |
 //! | [`workspace`] | a directory in which `bursar` is run |
 //! | [`talk`] | a process that is talked to while it runs, on a terminal too |
 //! | [`users`] | what is done under another user id |
 //! | [`pages`] | pages of the documentation, and the commands in them |
 //! | [`processes`] | what `/proc` says of processes |
+//! | [`power`] | a disk of its own, whose power can be cut |
 //! | [`patience`] | bounded waiting for what must come |
 
 #![expect(
@@ -43,6 +46,7 @@ pub mod cli;
 pub mod client_secrets;
 pub mod daemon;
 pub mod fault;
+pub mod gate;
 pub mod google;
 pub mod home;
 pub mod http;
@@ -52,9 +56,11 @@ pub mod keys;
 pub mod library;
 pub mod pages;
 pub mod patience;
+pub mod power;
 pub mod processes;
 pub mod raw;
 pub mod record;
+pub mod rotation;
 pub mod secrets;
 pub mod talk;
 pub mod unattended;
@@ -65,9 +71,11 @@ pub use browser::{Browser, Choice};
 pub use cli::Run;
 pub use daemon::Daemon;
 pub use fault::{FaultIssuer, Reply};
+pub use gate::Gate;
 pub use google::{Google, Hold};
 pub use home::{Home, configured, open_vault};
 pub use patience::until;
-pub use raw::{Answer, RawSocket, Refused, seconds};
+pub use power::Disk;
+pub use raw::{Answer, RawSocket, Refused, now, seconds};
 pub use talk::Talk;
 pub use workspace::Workspace;

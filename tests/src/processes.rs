@@ -1,7 +1,11 @@
 //! What `/proc` says of processes: what anybody else on the machine could see, or the same user.
 
 use std::fs;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
+
+/// The state of a socket that listens, in `/proc/net/tcp`.
+const LISTEN: &str = "0A";
 
 /// The processes that run now.
 pub fn all() -> Vec<u32> {
@@ -35,4 +39,38 @@ pub fn number(pid: u32, field: &str) -> Option<u32> {
 pub fn with(text: &str, name: &str) -> Vec<u32> {
     let has = |pid: &u32| file(*pid, name).windows(text.len()).any(|part| part == text.as_bytes());
     all().into_iter().filter(has).collect()
+}
+
+/// The open files of a process: what each leads to.
+pub fn open_files(pid: u32) -> Vec<PathBuf> {
+    let entries = fs::read_dir(format!("/proc/{pid}/fd")).expect("a process of our own");
+    entries.flatten().filter_map(|entry| fs::read_link(entry.path()).ok()).collect()
+}
+
+/// The addresses on which a process listens for TCP.
+pub fn listening(pid: u32) -> Vec<SocketAddr> {
+    let own = open_files(pid);
+    let lines =
+        ["tcp", "tcp6"].map(|name| String::from_utf8_lossy(&file(pid, &format!("net/{name}"))).into_owned());
+    let listens = |line: &str| {
+        let words: Vec<_> = line.split_ascii_whitespace().collect();
+        let inode = PathBuf::from(format!("socket:[{}]", words.get(9)?));
+        (words[3] == LISTEN && own.contains(&inode)).then(|| address(words[1]))?
+    };
+    lines.iter().flat_map(|table| table.lines().skip(1)).filter_map(listens).collect()
+}
+
+/// An address of the kernel's tables: numbers of 32 bits as this machine has them in memory, and a port.
+fn address(text: &str) -> Option<SocketAddr> {
+    let (host, port) = text.split_once(':')?;
+    let port = u16::from_str_radix(port, 16).ok()?;
+    let mut bytes = Vec::new();
+    for at in (0..host.len()).step_by(8) {
+        bytes.extend(u32::from_str_radix(host.get(at..at + 8)?, 16).ok()?.to_ne_bytes());
+    }
+    match (<[u8; 4]>::try_from(&bytes[..]), <[u8; 16]>::try_from(&bytes[..])) {
+        (Ok(four), _) => Some((Ipv4Addr::from(four), port).into()),
+        (_, Ok(sixteen)) => Some((Ipv6Addr::from(sixteen), port).into()),
+        _ => None,
+    }
 }

@@ -8,7 +8,7 @@ use std::fmt;
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// What a call answers.
 pub type Answer = Result<Value, Refused>;
@@ -146,4 +146,10 @@ pub fn answer(mut line: Value) -> Answer {
 pub fn seconds(value: &Value) -> i64 {
     let text = value.as_str().unwrap_or_else(|| panic!("no instant: {value}"));
     text.parse::<bursar_proto::time::Timestamp>().expect("an instant").seconds()
+}
+
+/// Now, in seconds since 1970.
+pub fn now() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970");
+    now.as_secs().try_into().expect("seconds")
 }

@@ -204,7 +204,8 @@ fn a_refused_field_is_named_with_its_file_or_its_flag() {
         "ftp://x",
     ];
     assert!(error(&flags).starts_with("--token-url: "), "{}", error(&flags));
-    assert!(error(&["--type", "oauth2-google"]).contains("not available yet"));
+    let scopes = ["--type", "oauth2-google", "--scopes", "https://www.googleapis.com/auth/drive"];
+    assert!(error(&scopes).starts_with("--scopes: "), "{}", error(&scopes));
 }
 
 #[test]

@@ -2,13 +2,16 @@
 
 use bursar_proto::call::Call;
 use bursar_tests::client_secrets::{Issued, authenticated, issue, issued};
+use bursar_tests::google::{ask, ask_again, exchanged_at, redirected};
+use bursar_tests::http::get;
 use bursar_tests::issuer::Issuer;
 use bursar_tests::library::{acme_with_api, organization, publish};
 use bursar_tests::secrets::{grant, token};
-use bursar_tests::{Daemon, FaultIssuer, Home, RawSocket, Reply, open_vault, seconds};
+use bursar_tests::users::{as_user, can_become_others};
+use bursar_tests::{Daemon, FaultIssuer, Home, RawSocket, Reply, now, open_vault, seconds};
+use rustix::process::geteuid;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// How often the daemon is killed.
 const ROUNDS: u32 = 20;
@@ -53,14 +56,10 @@ fn last_of<'e>(entries: &'e [Value], method: &str) -> &'e Value {
 /// That an entry tells this process.
 #[track_caller]
 fn is_of_this_process(entry: &Value) {
-    assert_eq!(entry["uid"], rustix::process::geteuid().as_raw(), "{entry}");
+    assert_eq!(entry["uid"], geteuid().as_raw(), "{entry}");
     assert_eq!(entry["pid"], std::process::id(), "{entry}");
     let executable = std::env::current_exe().unwrap();
     assert_eq!(entry["executable"], executable.to_str().unwrap(), "{entry}");
-}
-
-fn now() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs().try_into().unwrap()
 }
 
 /// A call with what its entry has to say that it was about.
@@ -156,6 +155,22 @@ fn steps(token_url: &str) -> Vec<Step> {
     ]
 }
 
+/// Calls of the methods with which a person authorizes; answers them with what their entries have to tell.
+fn persons_steps(home: &Home, token_url: &str) -> Vec<(&'static str, String)> {
+    exchanged_at(home, token_url);
+    home.ok("issuer.show", json!({ "issuer": "google" }));
+    ask(home, "acme/ads");
+    let redirect = redirected(&ask_again(home, "acme/ads"), &format!("code={CANARY}"));
+    let authorized = home.ok("secret.authorize", json!({ "secret": "acme/ads", "redirect": redirect }));
+    assert_eq!(authorized["status"], "succeeded", "{authorized}");
+    vec![
+        ("issuer.configure", "google".into()),
+        ("issuer.show", "google".into()),
+        ("secret.reauthorize", "acme/ads".into()),
+        ("secret.authorize", "acme/ads".into()),
+    ]
+}
+
 /// Calls of the methods of client secrets; answers them with the id that their entries have to tell.
 fn client_secret_steps(home: &Home) -> Vec<(&'static str, String)> {
     let first = issue(home, "acme", "viewer", None);
@@ -183,7 +198,7 @@ fn each_method_leaves_an_entry() {
     let issuer = FaultIssuer::new(Reply::Answer(
         200,
         "application/json",
-        format!(r#"{{"access_token":"{CANARY}","expires_in":36000}}"#),
+        format!(r#"{{"access_token":"{CANARY}","refresh_token":"{CANARY}","expires_in":36000}}"#),
     ));
     for (method, params, about) in steps(&issuer.token_url()) {
         home.ok(method, params);
@@ -201,10 +216,12 @@ fn each_method_leaves_an_entry() {
         assert!((began..=now()).contains(&at) && entry["count"] == 1, "{entry}");
         assert_eq!(entry["ci"], Value::Null, "{entry}");
     }
-    for (method, about) in client_secret_steps(&home) {
+    let further = [client_secret_steps(&home), persons_steps(&home, &issuer.token_url())].concat();
+    for (method, about) in further {
         let all = entries(&home, json!({}));
         let entry = last_of(&all, method);
-        assert_eq!((&entry["subject"], &entry["outcome"]), (&json!(about), &json!("ok")), "{entry}");
+        let told = if entry["secret"].is_null() { &entry["subject"] } else { &entry["secret"] };
+        assert_eq!((told, &entry["outcome"]), (&json!(about), &json!("ok")), "{entry}");
     }
     let file = home.path().join("backup");
     home.ok("vault.backup", json!({ "file": file }));
@@ -604,4 +621,30 @@ fn the_agent_s_own_exchanges_are_there() {
     let text = json!(all).to_string();
     assert!(!text.contains(CANARY) && !text.contains(&value) && !text.contains(issuer.client_secret));
     prove(&home);
+}
+
+#[test]
+fn a_browser_that_brings_a_grant_is_recorded_by_its_user() {
+    let (home, _daemon) = open_vault();
+    exchanged_at(&home, "http://127.0.0.1:1/token");
+    let redirect = redirected(&ask(&home, "ads"), &format!("code={CANARY}"));
+    if can_become_others() {
+        assert_eq!(as_user(65_534, || get(&redirect)).status, 400);
+    }
+    assert_eq!(get(&redirect).status, 303);
+    home.ok("secret.wait", json!({ "secret": "ads" }));
+    let all = entries(&home, json!({ "secret": "ads" }));
+    let brought: Vec<_> = all.iter().filter(|entry| entry["principal"] == "browser").collect();
+    let of = |entry: &Value| (entry["uid"].as_u64(), entry["outcome"].as_str().unwrap().to_owned());
+    let (own, denied) = (geteuid().as_raw().into(), (Some(65_534), "denied".to_owned()));
+    let expected = [denied, (Some(own), "ok".to_owned())];
+    let expected = if can_become_others() { &expected[..] } else { &expected[1..] };
+    assert_eq!(brought.iter().map(|entry| of(entry)).collect::<Vec<_>>(), expected, "{all:?}");
+    for entry in brought {
+        assert_eq!(
+            (&entry["method"], &entry["secret"]),
+            (&json!("secret.authorize"), &json!("personal/ads"))
+        );
+    }
+    assert!(!json!(all).to_string().contains(CANARY));
 }

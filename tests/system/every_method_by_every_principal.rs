@@ -5,6 +5,7 @@
 
 use bursar_proto::call::Call;
 use bursar_tests::client_secrets::{Issued, issue, issue_with, issued};
+use bursar_tests::google::{ask, ask_again, exchanged_at, redirected};
 use bursar_tests::library::{acme_with_api, bound, file, organization, publish, until_past};
 use bursar_tests::raw::answer;
 use bursar_tests::secrets::{own_jwt, token};
@@ -66,6 +67,8 @@ const METHODS: &[(&str, &str, Takes)] = &[
     ("secret.test", "", Owner),
     ("secret.retry", "", Owner),
     ("secret.wait", "", Owner),
+    ("secret.reauthorize", "", Owner),
+    ("secret.authorize", "", Owner),
     ("secret.where", "", Owner),
     ("secret.deactivate", "", Owner),
     ("secret.reactivate", "", Owner),
@@ -74,6 +77,8 @@ const METHODS: &[(&str, &str, Takes)] = &[
     ("artifact.get", "", Owner),
     ("artifact.get", "environment", Owner),
     ("artifact.watch", "", Owner),
+    ("issuer.configure", "", Owner),
+    ("issuer.show", "", Owner),
     ("element.set", "", Owner),
     ("element.list", "", Owner),
     ("element.show", "", Owner),
@@ -190,6 +195,9 @@ impl Vault {
             publish(&home, &format!("{name}/site"), "1.0.0", json!({ "TOKEN": "api" }), files);
         }
         home.create(own_jwt("acme/jwt"));
+        // nobody is at home there: what is refused must not reach it, and what is allowed fails at it
+        exchanged_at(&home, "http://127.0.0.1:1/token");
+        ask(&home, "acme/ads");
         Self { home, daemon: Some(daemon) }
     }
 
@@ -244,7 +252,8 @@ impl Vault {
         }
         let lists = ["organization", "environment", "secret", "element", "package", "workspace"];
         let lists: Vec<_> = lists.map(|noun| list(&format!("{noun}.list"))).into();
-        json!([list("agent.status")["vault"], lists, client_secrets])
+        let issuer = self.home.ok("issuer.show", json!({ "issuer": "google" }));
+        json!([list("agent.status")["vault"], lists, client_secrets, issuer])
     }
 
     /// Parameters with which a call does what it is for, however often it was made; makes what they need. With a locked
@@ -295,6 +304,19 @@ impl Vault {
                 json!({ "secret": name("loose"), "environment": "acme/staging" })
             }
             "secret.test" | "secret.retry" => json!({ "secret": "acme/jwt" }),
+            "secret.reauthorize" => json!({ "secret": "acme/ads" }),
+            "secret.authorize" => {
+                let ask = || ask_again(home, "acme/ads");
+                // beside the daemon's own user, who asked can finish it
+                let url = if can_become_others() { as_user(64021, ask) } else { ask() };
+                let redirect = redirected(&url, "error=access_denied");
+                json!({ "secret": "acme/ads", "redirect": redirect })
+            }
+            "issuer.configure" => {
+                json!({ "issuer": "google", "client_id": "desktop", "client_secret": "cs-0123456789",
+                    "authorization_url": "http://127.0.0.1:1/auth", "token_url": "http://127.0.0.1:1/token" })
+            }
+            "issuer.show" => json!({ "issuer": "google" }),
             "secret.show" | "secret.wait" | "secret.where" => json!({ "secret": "acme/api-staging" }),
             "secret.deactivate" | "secret.reactivate" | "secret.delete" => {
                 let secret = json!({ "secret": name(&method.replace('.', "-")) });

@@ -2,8 +2,9 @@
 
 use base64::Engine as _;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
+use bursar_tests::google::SCOPES;
 use bursar_tests::secrets::{of_every_static_type, own_jwt};
-use bursar_tests::{open_vault, seconds};
+use bursar_tests::{Google, open_vault, seconds};
 use serde_json::{Value, json};
 
 #[test]
@@ -98,13 +99,18 @@ fn a_jwt_carries_its_claims() {
 }
 
 #[test]
-fn google_is_known_and_refused() {
+fn google_takes_a_person_and_gives_an_access_token() {
+    let google = Google::authlib();
     let (home, _daemon) = open_vault();
-    let credentials = json!({ "scopes": ["https://www.googleapis.com/auth/adwords"] });
-    let params = json!({ "secret": "g", "type": "oauth2-google", "credentials": credentials });
-    let refused = home.call("secret.create", params).unwrap_err();
-    assert_eq!(refused.name, "invalid", "{refused}");
-    assert!(refused.message.contains("oauth2-google"), "{refused}");
+    google.configure(&home);
+    let secret = google.granted(&home, "g");
+    let scopes = json!({ "scopes": [SCOPES[0]] });
+    assert_eq!((&secret["type"], &secret["credentials"]), (&json!("oauth2-google"), &scopes), "{secret}");
+    assert_eq!((&secret["status"], &secret["exchange_policy"]), (&json!("succeeded"), &Value::Null));
+    let artifact = home.artifact("g");
+    assert_eq!((&artifact["type"], &artifact["secret"]), (&json!("oauth2-google"), &json!("personal/g")));
+    assert!(artifact["value"].is_string() && artifact["expires_at"] == secret["expires_at"], "{artifact}");
+    assert_eq!(artifact["header"], json!({ "name": "Authorization", "prefix": "Bearer " }));
 }
 
 #[test]

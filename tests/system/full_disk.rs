@@ -1,14 +1,14 @@
 //! A full disk refuses writes, and reads that cannot be recorded, in words; it loses nothing that was acknowledged, and is
 //! over once there is room.
 
+use bursar_tests::power::fill;
 use bursar_tests::secrets::token;
 use bursar_tests::{Daemon, Home, until};
 use rustix::mount::{MountFlags, UnmountFlags, mount, mount_remount, unmount};
 use rustix::process::geteuid;
 use serde_json::json;
 use std::ffi::CString;
-use std::fs::{self, File};
-use std::io::Write;
+use std::fs;
 
 /// A home on a small file system of its own.
 struct SmallDisk {
@@ -28,11 +28,7 @@ impl SmallDisk {
     }
 
     fn fill(&self) {
-        let mut ballast = File::create(self.home.path().join("ballast")).unwrap();
-        for size in [64 * 1024, 1024, 16] {
-            let chunk = vec![0; size];
-            while ballast.write_all(&chunk).is_ok() {}
-        }
+        fill(&self.home.path().join("ballast"));
     }
 }
 

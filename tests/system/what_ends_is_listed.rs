@@ -5,19 +5,14 @@ use bursar_tests::client_secrets::{Issued, issue, issue_with};
 use bursar_tests::keys::certificate_until;
 use bursar_tests::library::{acme_with_api, brief_grant, organization, until_past};
 use bursar_tests::secrets::{grant, token};
-use bursar_tests::{Daemon, FaultIssuer, Home, Reply, configured, open_vault, seconds, until};
+use bursar_tests::{Daemon, FaultIssuer, Home, Reply, configured, now, open_vault, seconds, until};
 use serde_json::{Value, json};
 use std::fs;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 const DAY: i64 = 86_400;
 
 /// Stands in every value, and in no document.
 const CANARY: &str = "canary-2b94";
-
-fn now() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs().try_into().unwrap()
-}
 
 /// The instant so many seconds from now.
 fn in_seconds(seconds: i64) -> String {

@@ -20,7 +20,7 @@ pub(crate) enum Verb {
     /// Put a credential in and start its exchange
     #[command(after_help = "Examples:\n  bursar secret create acme/npm --type token --token-file -\n  \
                             bursar secret create acme/adobe-io --from-file adobe-io.json --wait\n  \
-                            bursar secret create acme/ads --type oauth2-google \
+                            bursar secret create ads --type oauth2-google \
                             --scopes https://www.googleapis.com/auth/adwords")]
     Create(Deferred<Box<Create>>),
     /// List secrets

@@ -5,6 +5,7 @@ use super::fault::inactive;
 use super::issuer::settings;
 use super::request::Request;
 use super::secret::{named, restarted};
+use crate::audit::{Entry, NotRecorded, OK};
 use crate::authorization::{NotTaken, Outcome, Prepared, Redirect, Refused};
 use crate::credentials::Credentials;
 use crate::refresh::Flight;
@@ -44,14 +45,16 @@ impl Agent {
         let now = self.clock.now();
         let (id, credentials) = self.stored(&name)?;
         let asked = self.ask(&credentials, request)?.ok_or_else(|| no_person(&name))?;
-        self.write(request, |catalog| {
-            if !named(catalog, &id)?.active {
-                return Err(inactive(&name));
-            }
-            Ok((restarted(catalog, id, None, &credentials, Some(&asked), now), ()))
-        })
-        .await?;
-        self.exchange_soon(&id, Some(Happened::NeedsAuthorization), Some(asked))
+        let revision = self
+            .write(request, |catalog| {
+                if !named(catalog, &id)?.active {
+                    return Err(inactive(&name));
+                }
+                let changes = restarted(catalog, id, None, &credentials, Some(&asked), now);
+                Ok((changes, named(catalog, &id)?.revision))
+            })
+            .await?;
+        self.exchange_soon(&id, Some(Happened::NeedsAuthorization), Some((asked, revision)))
     }
 
     pub(super) async fn secret_authorize(
@@ -84,6 +87,14 @@ impl Agent {
         wanted: Option<Id>,
     ) -> Result<(Box<str>, Flight), NotTaken> {
         let now = self.clock.now();
+        // before anything else is said: who has no state, or somebody else's, learns nothing of vault and secrets
+        let found = self.authorizations.asker(redirect.state.expose());
+        let (asker, id) = found.ok_or(NotTaken::Refused(Refused::Unknown, None))?;
+        let trusted = [0, asker, rustix::process::geteuid().as_raw()];
+        if !user.is_some_and(|user| trusted.contains(&user)) {
+            self.note_browser(user, wanted, id, ErrorName::Denied.as_str());
+            return Err(NotTaken::Stranger);
+        }
         let mut vault = self.vault();
         let unlocked = vault.unlocked().map_err(|_| NotTaken::Locked)?;
         let catalog = &unlocked.catalog;
@@ -99,10 +110,6 @@ impl Agent {
         if wanted.is_some_and(|wanted| wanted != landing.secret) {
             return Err(refused(Refused::Unknown));
         }
-        let trusted = [0, landing.asker, rustix::process::geteuid().as_raw()];
-        if !user.is_some_and(|user| trusted.contains(&user)) {
-            return Err(NotTaken::Stranger);
-        }
         match catalog.secrets.get(&landing.secret) {
             Some(secret) if !secret.active => return Err(NotTaken::Inactive(secret.full_name())),
             Some(secret) if secret.revision == landing.revision => {}
@@ -111,6 +118,8 @@ impl Agent {
         let spent = || refused(Refused::Used(landing.secret));
         let result = self.authorizations.land(redirect, now).ok_or_else(spent)?;
         let flight = self.join(landing.secret, unlocked);
+        drop(vault);
+        self.note_browser(user, wanted, landing.secret, OK);
         let (agent, landed, page) = (self.clone(), flight.clone(), result.clone());
         self.tasks.spawn(async move {
             landed.landed().await;
@@ -119,18 +128,35 @@ impl Agent {
         Ok((result, flight))
     }
 
+    /// Records that a browser brought a redirect. What came as a call is recorded as that.
+    fn note_browser(&self, user: Option<u32>, wanted: Option<Id>, id: Id, outcome: &'static str) {
+        let name = {
+            let mut vault = self.vault();
+            let secret = vault.unlocked().ok().and_then(|unlocked| unlocked.catalog.secrets.get(&id));
+            secret.map(Secret::full_name)
+        };
+        if let (None, Some(name)) = (wanted, name) {
+            let entry = Entry::of_agent("secret.authorize", (id, name), outcome, self.clock.now());
+            // the redirect is taken or not, whether or not the record has room
+            let entry = Entry { principal: "browser".into(), uid: user, ..entry };
+            let _: Result<(), NotRecorded> = self.audit.note(entry, false);
+        }
+    }
+
     /// How an authorization of a secret ended.
     pub(crate) fn authorized(&self, id: &Id) -> Outcome {
         let mut vault = self.vault();
         let secret = vault.unlocked().ok().and_then(|unlocked| unlocked.catalog.secrets.get(id));
         match secret {
             None => Outcome::Unknown,
+            Some(secret) if secret.status == Status::Succeeded && secret.environment.is_none() => {
+                Outcome::Unbound(secret.full_name())
+            }
             Some(secret) if secret.status == Status::Succeeded => Outcome::Succeeded(secret.full_name()),
             Some(secret) => {
                 let details = secret.status_details.as_deref().unwrap_or("it ended before there was a token");
                 let (reason, hint) = details.split_once("; hint: ").unwrap_or((details, ""));
-                let command = hint.split_once("bursar ").map(|(_, command)| format!("bursar {command}"));
-                Outcome::Failed(secret.full_name(), reason.to_owned(), command)
+                Outcome::Failed(secret.full_name(), reason.to_owned(), hint.to_owned())
             }
         }
     }

@@ -143,17 +143,28 @@ fn dated(secret: &Secret, now: Timestamp) -> Option<Expiring> {
     Some(Expiring { hint, ..of_secret(what, secret, expires_at, now) })
 }
 
-/// A token whose refresh fails.
+/// A token that is not refreshed: attempts fail, or a person has to come first.
 fn failing(secret: &Secret, now: Timestamp) -> Option<Expiring> {
     let expires_at = secret.expires_at?;
-    let fails = secret.status == Status::Succeeded && secret.last_failure.is_some();
-    if !fails || secret.environment.is_none() {
-        return None;
-    }
-    let details = secret.refresh_status_details.as_deref().unwrap_or("its refresh fails");
+    let name = secret.full_name();
+    let (details, otherwise, mends) = match secret.status {
+        Status::Succeeded if secret.last_failure.is_some() => (
+            &secret.refresh_status_details,
+            "its refresh fails",
+            format!("try again: bursar secret retry {name}"),
+        ),
+        Status::ManualAuthorization => (
+            &secret.status_details,
+            "a person has to authorize it",
+            format!("authorize it: bursar secret reauthorize {name}"),
+        ),
+        _ => return None,
+    };
+    secret.environment?;
+    let details = details.as_deref().unwrap_or(otherwise);
     let (reason, hint) = match details.split_once("; hint: ") {
         Some((reason, hint)) => (reason, hint.to_owned()),
-        None => (details, format!("try again: bursar secret retry {}", secret.full_name())),
+        None => (details, mends),
     };
     let (reason, hint) = (Some(reason.to_owned()), Some(hint));
     Some(Expiring { reason, hint, ..of_secret(Ending::Token, secret, expires_at, now) })

@@ -10,10 +10,10 @@ use super::organization::no_organization;
 use super::package::naming;
 use super::request::Request;
 use super::{Agent, environment_id, new_id, no_secret, on_worker, secret_id};
-use crate::authorization::Prepared;
+use crate::authorization::{Prepared, ended};
 use crate::credentials::Credentials;
-use crate::exchange::{By, Granted};
-use crate::refresh::{Next, Unreadable, ungranted};
+use crate::exchange::{By, Failure, Granted, Reach};
+use crate::refresh::{Job, Next, Unreadable, ungranted};
 use crate::vault::catalog::{Catalog, Secret, Tombstone};
 use crate::vault::crypto::hex;
 use crate::vault::store::Id;
@@ -27,6 +27,7 @@ use bursar_proto::reply;
 use bursar_proto::time::Timestamp;
 use ring::digest;
 use std::sync::{Arc, PoisonError};
+use tokio::sync::oneshot;
 
 /// How many exchanges a waiting caller sees end without an outcome (the vault was locked meanwhile, the disk was
 /// full) before it is told so.
@@ -56,7 +57,7 @@ impl Agent {
         let id = new_id()?;
         // so that its creation is found under every later name
         request.about_secret(id, name.clone());
-        self.write(request, |catalog| {
+        let write = self.write(request, |catalog| {
             let organization = catalog
                 .organizations
                 .get(&name.organization)
@@ -71,10 +72,11 @@ impl Agent {
             secret.policy = policy;
             secret.expiration_date = expiration_date;
             catalog.insert_secret(id, secret);
-            Ok((restarted(catalog, id, Some(&credentials), &credentials, asked.as_ref(), now), ()))
-        })
-        .await?;
-        self.exchange_soon(&id, Some(Happened::Created), asked)
+            let changes = restarted(catalog, id, Some(&credentials), &credentials, asked.as_ref(), now);
+            Ok((changes, named(catalog, &id)?.revision))
+        });
+        let revision = write.await?;
+        self.exchange_soon(&id, Some(Happened::Created), asked.map(|asked| (asked, revision)))
     }
 
     pub(super) async fn secret_edit(
@@ -118,7 +120,7 @@ impl Agent {
         let expiration_date = expiration(kind, &credentials, given, now)?;
         let asked = self.ask(&credentials, request)?;
         let keep_date = call.expiration_date.is_keep() && kind != SecretType::Certificate;
-        self.write(request, |catalog| {
+        let write = self.write(request, |catalog| {
             let secret = named(catalog, &id)?;
             if secret.revision != revision {
                 return Err(CallError::new(
@@ -171,10 +173,10 @@ impl Agent {
                 // what was allowed was something else
                 changes.extend(ungranted(catalog, id));
             }
-            Ok((changes, ()))
-        })
-        .await?;
-        self.exchange_soon(&id, Some(Happened::Edited), asked)
+            Ok((changes, named(catalog, &id)?.revision))
+        });
+        let revision = write.await?;
+        self.exchange_soon(&id, Some(Happened::Edited), asked.map(|asked| (asked, revision)))
     }
 
     pub(super) async fn secret_bind(
@@ -258,9 +260,9 @@ impl Agent {
             id
         };
         // on the tracker: a caller who leaves must not cut off what may put another refresh token in the place of ours
-        let agent = self.clone();
-        let granted = self.tasks.spawn(async move { agent.exchange_test(id).await }).await;
-        let granted = granted.map_err(|_| {
+        let (tell, told) = oneshot::channel();
+        self.tasks.spawn(self.clone().exchange_test(id, tell));
+        let granted = told.await.map_err(|_| {
             CallError::new(ErrorName::Internal, "the exchange stopped in the middle of its work")
         })??;
         let sum = digest::digest(&digest::SHA256, granted.access_token.expose().as_bytes());
@@ -277,6 +279,7 @@ impl Agent {
     pub(super) async fn secret_wait(self: &Arc<Self>, secret: Reference) -> Result<reply::Secret, CallError> {
         let name = self.resolve(secret);
         let mut landings = 0;
+        let mut changes = self.changes();
         while landings < LANDINGS {
             let (flight, person) = {
                 let mut vault = self.vault();
@@ -291,9 +294,15 @@ impl Agent {
                     _ => return self.view(unlocked, &id),
                 }
             };
-            if let Some(mut over) = person {
-                // the sender says nothing and is dropped at the end
-                while over.changed().await.is_ok() {}
+            if let Some(over) = person {
+                tokio::select! {
+                    () = ended(over) => {}
+                    // it may be deactivated now
+                    _ = changes.recv() => {}
+                    () = self.shutdown.cancelled() => {
+                        return Err(CallError::new(ErrorName::Stopping, "the agent is stopping"));
+                    }
+                }
             }
             if let Some(flight) = flight {
                 flight.landed().await;
@@ -390,12 +399,14 @@ impl Agent {
         }
     }
 
-    /// After a durable change: starts the exchange if the secret waits for one, tells watchers, shows it.
+    /// After a durable change: starts the exchange if the secret waits for one, or the hour of whom it asks, tells watchers,
+    /// shows it. `asked` is with the revision that it is for: where somebody changed the secret since, a person is asked
+    /// by that change.
     pub(super) fn exchange_soon(
         self: &Arc<Self>,
         id: &Id,
         happened: Option<Happened>,
-        asked: Option<Prepared>,
+        asked: Option<(Prepared, u64)>,
     ) -> Result<reply::Secret, CallError> {
         let mut vault = self.vault();
         let unlocked = vault.unlocked()?;
@@ -403,10 +414,12 @@ impl Agent {
         if let Some(happened) = happened {
             self.tell(secret, happened);
         }
+        let asked = asked.filter(|(_, revision)| *revision == secret.revision).map(|(asked, _)| asked);
         if let Some(asked) = &asked {
             asked.open(*id, secret.revision);
         }
         if secret.status == Status::Pending {
+            self.authorizations.lapse(id);
             drop(self.join(*id, unlocked));
         }
         let shown = self.view(unlocked, id)?;
@@ -420,40 +433,66 @@ impl Agent {
         })
     }
 
-    /// Exchanges a secret once, and keeps nothing of it but a refresh token that the issuer put in the place of ours.
-    async fn exchange_test(self: Arc<Self>, id: Id) -> Result<Granted, CallError> {
+    /// Exchanges a secret once, tells how that went, and keeps nothing of it but a refresh token that the issuer put in the
+    /// place of ours.
+    async fn exchange_test(self: Arc<Self>, id: Id, tell: oneshot::Sender<Result<Granted, CallError>>) {
         let _turn = self.flights.turn(id).await;
-        let unreadable =
-            |Unreadable| CallError::new(ErrorName::StoreFailed, "the credentials cannot be read");
-        let failure = match self.next(id).map_err(unreadable)? {
-            (_, Next::Exchange(job)) => {
-                let granted = self.issuers().exchange(job.offer(), self.clock.clone()).await;
-                if let (Some(person), Ok(granted)) = (&job.person, &granted) {
-                    self.until_unlocked().await;
-                    if !self.keep_rotated(id, person, granted.refresh_token.as_ref()).await {
-                        let message = "the new refresh token could not be kept";
-                        return Err(CallError::new(ErrorName::StoreFailed, message)
-                            .hint("see the agent's log and the disk"));
-                    }
-                }
-                let judged = granted.and_then(|granted| {
-                    crate::exchange::judge(&job.credentials, job.policy, granted.expires_in)?;
-                    Ok(granted)
-                });
-                match judged {
-                    Ok(granted) => return Ok(granted),
-                    Err(failure) => failure,
-                }
-            }
-            (_, Next::Known(failure, _)) => failure,
-            (_, Next::Nothing) => {
-                return Err(CallError::new(ErrorName::Failed, "there is nothing to exchange any more"));
-            }
+        let mut tell = Some(tell);
+        // whoever asked may have left
+        let mut tell = |outcome| drop(tell.take().map(|tell| tell.send(outcome)));
+        let job = match self.test_job(id) {
+            Ok(job) => job,
+            Err(error) => return tell(Err(error)),
         };
+        let granted = self.issuers().exchange(job.offer(), self.clock.clone()).await;
+        let answered = granted.as_ref().err().is_none_or(|failure| failure.reach == Reach::Answered);
+        if let Some(person) = job.person.as_ref().filter(|_| answered) {
+            let token = granted.as_ref().ok().and_then(|granted| granted.refresh_token.as_ref());
+            let late = || {
+                let error =
+                    CallError::new(ErrorName::StoreFailed, "what the issuer answered could not be kept");
+                tell(Err(error.hint("see the agent's log and the disk; it is tried again by itself")));
+            };
+            self.keep_rotated_at_last(id, person, token, late).await;
+        }
+        let judged = granted.and_then(|granted| {
+            crate::exchange::judge(&job.credentials, job.policy, granted.expires_in)?;
+            Ok(granted)
+        });
+        tell(judged.map_err(|failure| self.test_failed(&id, failure)));
+    }
+
+    /// What a test exchanges.
+    fn test_job(self: &Arc<Self>, id: Id) -> Result<Job, CallError> {
+        // it waited: what a person allowed meanwhile is not for a test
+        let tested = |secret: &Secret| secret.active && secret.status == Status::Succeeded;
+        if !tested(named(&self.vault().unlocked()?.catalog, &id)?) {
+            return Err(CallError::new(ErrorName::Conflict, "the secret was changed by another caller")
+                .hint("look at it and try again"));
+        }
+        match self.next(id) {
+            Ok((_, Next::Exchange(job))) => Ok(job),
+            Ok((_, Next::Known(failure, _))) => Err(self.test_failed(&id, failure)),
+            Ok((_, Next::Nothing)) => {
+                Err(CallError::new(ErrorName::Failed, "there is nothing to exchange any more"))
+            }
+            Err(Unreadable) => Err(CallError::new(ErrorName::StoreFailed, "the credentials cannot be read")),
+        }
+    }
+
+    fn test_failed(&self, id: &Id, failure: Failure) -> CallError {
         let mut vault = self.vault();
-        let secret = named(&vault.unlocked()?.catalog, &id)?;
-        let failure = failure.of(&secret.full_name());
-        Err(failed(secret, failure.cause, &failure.details))
+        let unlocked = match vault.unlocked() {
+            Ok(unlocked) => unlocked,
+            Err(error) => return error.into(),
+        };
+        match named(&unlocked.catalog, id) {
+            Ok(secret) => {
+                let failure = failure.of(&secret.full_name());
+                failed(secret, failure.cause, &failure.details)
+            }
+            Err(error) => error,
+        }
     }
 }
 

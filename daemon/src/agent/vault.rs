@@ -270,6 +270,8 @@ impl Agent {
             }
         })
         .await??;
+        // they were for the secrets of the vault that is gone, of whatever id and revision
+        self.authorizations.forget_all();
         self.audit.open();
         self.opened.notify_waiters();
         self.wake.notify_one();

@@ -3,8 +3,9 @@
 //! HTTP is hyper's; what is served is two paths: the redirect, which is answered by sending the browser on to an address
 //! without a code in it, and that page.
 
+use super::connections::Connections;
 use super::page::{self, Page};
-use super::{Authorizations, CALLBACK, Redirect, peer};
+use super::{Authorizations, CALLBACK, Redirect, ended, peer};
 use crate::agent::Agent;
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
@@ -19,12 +20,9 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
-
-/// Connections at once: a browser opens some ahead; whoever opens more is no browser.
-const CONNECTIONS_MAX: usize = 32;
 
 /// How long a client may take for its head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -49,7 +47,7 @@ const RESULT: &str = "/oauth2/result/";
 
 /// Serves until no authorization needs it, or the daemon stops.
 pub(super) async fn run(agent: Arc<Agent>, mut listener: TcpListener, port: u16) {
-    let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let mut connections = Connections::default();
     tracing::info!(port, "listening on loopback for a person's authorization");
     loop {
         let now = agent.clock.now();
@@ -64,17 +62,20 @@ pub(super) async fn run(agent: Arc<Agent>, mut listener: TcpListener, port: u16)
             () = agent.authorizations.bell.notified() => {}
             () = tokio::time::sleep(nap) => {}
             accepted = listener.accept() => match accepted {
-                // without a permit it is dropped: the client sees a closed connection
-                Ok((stream, client)) => if let Ok(permit) = permits.clone().try_acquire_owned() {
+                // without a place it is dropped: the client sees a closed connection
+                Ok((stream, client)) => if let Some(place) = connections.enter() {
                     let agent = agent.clone();
                     agent.clone().tasks.spawn(async move {
                         let shutdown = agent.shutdown.clone();
                         tokio::select! {
-                            () = serve(agent, stream, client, port) => {}
+                            () = serve(agent, stream, client, port, place.heard.clone()) => {}
+                            () = place.over.cancelled() => {}
                             () = shutdown.cancelled() => {}
                         }
-                        drop(permit);
+                        place.over.cancel();
                     });
+                    // what it has said already is read before others can take its place
+                    tokio::task::yield_now().await;
                 },
                 Err(error) => {
                     tracing::debug!(%error, "a connection was not taken");
@@ -85,11 +86,12 @@ pub(super) async fn run(agent: Arc<Agent>, mut listener: TcpListener, port: u16)
     }
 }
 
-async fn serve(agent: Arc<Agent>, stream: TcpStream, client: SocketAddr, port: u16) {
+async fn serve(agent: Arc<Agent>, stream: TcpStream, client: SocketAddr, port: u16, heard: Arc<AtomicBool>) {
     if !client.ip().is_loopback() {
         return;
     }
     let service = service_fn(|request| {
+        heard.store(true, Ordering::Release);
         let agent = agent.clone();
         async move { Ok::<_, Infallible>(answer(&agent, &request, client, port).await) }
     });
@@ -110,6 +112,10 @@ async fn answer(
     client: SocketAddr,
     port: u16,
 ) -> Response<Full<Bytes>> {
+    if request.uri().authority().is_some() {
+        // for a proxy, which this is not
+        return plain(StatusCode::BAD_REQUEST);
+    }
     if !is_navigation(request.headers(), port) {
         return plain(StatusCode::FORBIDDEN);
     }
@@ -138,8 +144,9 @@ fn is_navigation(headers: &HeaderMap, port: u16) -> bool {
     let own = format!("{}:{port}", Ipv4Addr::LOCALHOST);
     let mut hosts = headers.get_all(HOST).iter();
     let host = hosts.next().is_some_and(|host| host.as_bytes() == own.as_bytes()) && hosts.next().is_none();
-    let says =
-        |name: &str, word: &str| headers.get(name).is_none_or(|value| value.as_bytes() == word.as_bytes());
+    let says = |name: &str, word: &str| {
+        headers.get_all(name).iter().all(|value| value.as_bytes() == word.as_bytes())
+    };
     host && says("sec-fetch-mode", "navigate") && says("sec-fetch-dest", "document")
 }
 
@@ -148,6 +155,10 @@ async fn callback(agent: &Arc<Agent>, query: &str, client: SocketAddr, port: u16
     let Ok(redirect) = Redirect::parse(query) else {
         return whole(StatusCode::BAD_REQUEST, &page::unknown());
     };
+    // most of what is no redirect ends here, before tables are read that may be long
+    if agent.authorizations.asker(redirect.state.expose()).is_none() {
+        return whole(StatusCode::BAD_REQUEST, &page::unknown());
+    }
     let user = tokio::task::spawn_blocking(move || peer::user_of(client, port)).await;
     let user = user.ok().and_then(Result::ok).flatten();
     match agent.land(redirect, user, None) {
@@ -166,9 +177,8 @@ async fn callback(agent: &Arc<Agent>, query: &str, client: SocketAddr, port: u16
 async fn last_page(agent: &Arc<Agent>, result: &str) -> Option<Page> {
     let authorizations: &Authorizations = &agent.authorizations;
     let (secret, over) = authorizations.result(result)?;
-    if let Some(mut over) = over {
-        // the sender says nothing and is dropped at the end
-        while over.changed().await.is_ok() {}
+    if let Some(over) = over {
+        ended(over).await;
     }
     authorizations.shown(result, agent.clock.now());
     Some(page::outcome(&agent.authorized(&secret)))
@@ -226,6 +236,7 @@ mod tests {
             &[("host", "127.0.0.1")],
             &[own, ("sec-fetch-mode", "no-cors")],
             &[own, ("sec-fetch-mode", "cors")],
+            &[own, ("sec-fetch-mode", "navigate"), ("sec-fetch-mode", "cors")],
             &[own, ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "iframe")],
         ] {
             assert!(!heard(other), "{other:?}");

@@ -36,8 +36,10 @@ pub(super) struct Page {
 pub(crate) enum Outcome {
     /// There is a token.
     Succeeded(Qualified),
-    /// There is none: why, and the command that mends it.
-    Failed(Qualified, String, Option<String>),
+    /// There was one, and nowhere to keep it.
+    Unbound(Qualified),
+    /// There is none: why, and the hint that mends it.
+    Failed(Qualified, String, String),
     /// The secret is gone, or the vault is locked.
     Unknown,
 }
@@ -74,12 +76,21 @@ pub(super) fn outcome(outcome: &Outcome) -> Page {
             text: "Bursar has its token, and keeps it fresh from now on. You can close this page.".into(),
             command: None,
         },
-        Outcome::Failed(name, reason, command) => Page {
-            good: false,
-            title: format!("{name} is not authorized"),
-            text: format!("{}. To mend it, type in a terminal:", sentence(reason)),
-            command: command.clone().or_else(|| Some(format!("bursar secret show {name}"))),
+        Outcome::Unbound(name) => Page {
+            good: true,
+            title: format!("{name} is authorized"),
+            text: "It is bound to no environment, so its token is not kept. Bind it, which takes no browser again, in a terminal:".into(),
+            command: Some(format!("bursar secret bind {name} ENVIRONMENT")),
         },
+        Outcome::Failed(name, reason, hint) => {
+            let (advice, commands) = advice(hint);
+            Page {
+                good: false,
+                title: format!("{name} is not authorized"),
+                text: format!("{}. {advice}, in a terminal:", sentence(reason)),
+                command: Some(commands.unwrap_or_else(|| format!("bursar secret show {name}"))),
+            }
+        }
         Outcome::Unknown => Page {
             good: false,
             title: "It is not known how this ended".into(),
@@ -179,6 +190,22 @@ impl Page {
     }
 }
 
+/// Takes a hint apart: what to do in words, and the commands in it, one a line.
+fn advice(hint: &str) -> (String, Option<String>) {
+    let (words, commands) = hint.split_at(hint.find("bursar ").unwrap_or(hint.len()));
+    let words = words.trim_end_matches([':', ' ']);
+    let before = if commands.is_empty() { Some(words) } else { words.strip_suffix("then") };
+    let advice = match before.map(|before| before.trim_end_matches([' ', ',', ';'])) {
+        None if words.is_empty() => "To mend it".to_owned(),
+        None => sentence(words),
+        Some("") => "Then".to_owned(),
+        Some(before) => format!("{}. Then", sentence(before)),
+    };
+    let commands = commands.split("; ").filter_map(|part| Some(&part[part.find("bursar ")?..]));
+    let commands = commands.collect::<Vec<_>>().join("\n");
+    (advice, (!commands.is_empty()).then_some(commands))
+}
+
 /// A reason as a sentence of its own.
 fn sentence(reason: &str) -> String {
     let mut letters = reason.trim_end_matches('.').chars();
@@ -221,13 +248,29 @@ mod tests {
     }
 
     #[test]
+    fn a_hint_becomes_advice_and_commands() {
+        for (hint, advised, commands) in [
+            ("", "Then", None),
+            ("wait", "Wait. Then", None),
+            ("bursar secret show a", "To mend it", Some("bursar secret show a")),
+            ("tick every box: bursar secret show a", "Tick every box", Some("bursar secret show a")),
+            ("do this, then: bursar secret show a", "Do this. Then", Some("bursar secret show a")),
+            ("see bursar.toml; then: bursar b", "See bursar.toml. Then", Some("bursar b")),
+            ("set it: bursar a b; then: bursar c", "Set it", Some("bursar a b\nbursar c")),
+        ] {
+            assert_eq!(advice(hint), (advised.to_owned(), commands.map(str::to_owned)), "{hint}");
+        }
+    }
+
+    #[test]
     fn a_page_loads_nothing_and_leads_nowhere() {
         let name: Qualified = "acme/ads".parse().unwrap();
         let pages = [
             unknown(),
             on_the_way(),
             outcome(&Outcome::Succeeded(name.clone())),
-            outcome(&Outcome::Failed(name.clone(), "the issuer said no".into(), None)),
+            outcome(&Outcome::Unbound(name.clone())),
+            outcome(&Outcome::Failed(name.clone(), "the issuer said no".into(), "wait".into())),
             outcome(&Outcome::Unknown),
             refused(&NotTaken::Locked),
             refused(&NotTaken::Stranger),

@@ -90,14 +90,15 @@ fn judge_consent(rule: Lifetime, expires_in: u64) -> Result<Lifetime, Failure> {
         return Ok(rule);
     }
     if expires_in < SHORT_LIFETIME_S {
-        return too_short(expires_in);
+        return too_short(expires_in, ", then: bursar secret reauthorize NAME");
     }
     Ok(Lifetime { expires_in, refresh_offset: expires_in / 2 })
 }
 
-fn too_short(expires_in: u64) -> Result<Lifetime, Failure> {
+/// `then` is what else to do once the issuer gives longer ones.
+fn too_short(expires_in: u64, then: &str) -> Result<Lifetime, Failure> {
     refuse(format!(
-        "the token lives {}, and the shortest lifetime is {SHORT_LIFETIME_S} s; hint: have the issuer give longer ones",
+        "the token lives {}, and the shortest lifetime is {SHORT_LIFETIME_S} s; hint: have the issuer give longer ones{then}",
         seconds(expires_in)
     ))
 }
@@ -126,7 +127,7 @@ fn standard(given: Option<u64>, expires_in: u64) -> Result<Lifetime, Failure> {
 
 fn short_lived(given: Option<u64>, expires_in: u64) -> Result<Lifetime, Failure> {
     if expires_in < SHORT_LIFETIME_S {
-        return too_short(expires_in);
+        return too_short(expires_in, "");
     }
     let refresh_offset = given.unwrap_or_else(|| (expires_in / 5).max(SHORT_OFFSET_S).min(expires_in / 2));
     if refresh_offset >= expires_in {

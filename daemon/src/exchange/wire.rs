@@ -234,12 +234,12 @@ fn no_json(answer: &Answer<'_>) -> Failure {
 fn refusal(status: u16, members: Option<&Members<'_>>, empty: bool, sent: &Sent<'_>) -> Failure {
     let code = members.and_then(|members| code(members.error?));
     let known = code.as_deref().and_then(|code| CODES.iter().find(|(name, ..)| *name == code));
+    let echoes = |code: &str| {
+        let mut secrets = sent.secrets.iter().filter(|secret| !secret.is_empty());
+        secrets.any(|secret| secret.contains(code) || code.contains(secret))
+    };
     let shown = match &code {
-        Some(code)
-            if known.is_some() || !sent.secrets.iter().any(|secret| secret.contains(code.as_str())) =>
-        {
-            format!("{code}, HTTP {status}")
-        }
+        Some(code) if known.is_some() || !echoes(code) => format!("{code}, HTTP {status}"),
         _ if empty => format!("HTTP {status} with an empty body"),
         _ => format!("HTTP {status}"),
     };

@@ -5,7 +5,7 @@ use super::settle::{Over, grant_changes, log, occasion, settled};
 use crate::agent::Agent;
 use crate::audit::{Entry, OK};
 use crate::credentials::Credentials;
-use crate::exchange::{By, Failure, Offer, judge};
+use crate::exchange::{By, Failure, Offer, Reach, judge};
 use crate::vault::store::{Id, IdMap};
 use crate::vault::{Change, Unlocked, VaultError};
 use bursar_proto::kind::ExchangePolicy;
@@ -132,26 +132,33 @@ impl Agent {
     async fn fly(self: Arc<Self>, id: Id, landing: watch::Sender<()>) {
         let mut landing = Some(landing);
         let mut written = true;
-        'exchange: while let Some(over) = self.exchange_once(id).await.unwrap_or_else(|Unreadable| {
+        // the turn until the outcome is kept: a test must find the refresh token that counts by then
+        'exchange: while let Some((_turn, over)) = self.exchange_once(id).await.unwrap_or_else(|Unreadable| {
             written = false;
             None
         }) {
             loop {
-                // a token that only this process knows waits for the vault, and for the disk
-                if over.by.is_some() && !self.until_unlocked().await {
-                    break 'exchange;
+                if over.must_be_kept() && self.vault().unlocked().is_err() {
+                    // whoever waits learns now that the vault is locked
+                    landing = None;
+                    if !self.until_unlocked().await {
+                        break 'exchange;
+                    }
                 }
                 match self.settle(id, &over).await {
-                    Settled::Durable => break 'exchange,
+                    Settled::Locked if over.must_be_kept() => {}
+                    Settled::Durable | Settled::Locked => break 'exchange,
                     Settled::Superseded => continue 'exchange,
                     Settled::NotWritten => {
                         // whoever waits learns it now; the flight stays, so that nobody starts another at once
                         landing = None;
-                        if over.by.is_none() {
+                        if !over.must_be_kept() {
                             written = false;
                             break 'exchange;
                         }
                         if !self.pause().await {
+                            // the daemon stops, and there may be room by now
+                            self.settle(id, &over).await;
                             break 'exchange;
                         }
                     }
@@ -168,7 +175,7 @@ impl Agent {
     }
 
     /// Waits before the next attempt at what the disk did not take or give; false where the daemon stops.
-    async fn pause(&self) -> bool {
+    pub(super) async fn pause(&self) -> bool {
         tokio::select! {
             () = tokio::time::sleep(PAUSE_AFTER_WRITE_FAILURE) => true,
             () = self.shutdown.cancelled() => false,
@@ -190,24 +197,34 @@ impl Agent {
     }
 
     /// Exchanges a secret once, when its turn has come; nothing where there is nothing to do.
-    async fn exchange_once(self: &Arc<Self>, id: Id) -> Result<Option<Over>, Unreadable> {
+    async fn exchange_once(self: &Arc<Self>, id: Id) -> Result<Option<(Turn<'_>, Over)>, Unreadable> {
         // the turn first: a test may put another refresh token in the place of the one that is kept
-        let _turn = self.flights.turn(id).await;
+        let turn = self.flights.turn(id).await;
         let (revision, next) = self.next(id)?;
         let over = |by, person, sent_at, outcome| Some(Over { revision, by, person, sent_at, outcome });
-        Ok(match next {
+        let over = match next {
             Next::Nothing => None,
             Next::Known(failure, by) => over(Some(by), None, self.clock.now(), Err(failure)),
-            Next::Exchange(job) => {
+            Next::Exchange(mut job) => {
                 let outcome = self.issuers().exchange(job.offer(), self.clock.clone()).await;
                 let sent_at = outcome.as_ref().map_or_else(|_| self.clock.now(), |granted| granted.sent_at);
-                let outcome = outcome.and_then(|granted| {
-                    let lifetime = judge(&job.credentials, job.policy, granted.expires_in)?;
-                    Ok((granted, lifetime))
+                let outcome = outcome.and_then(|mut granted| {
+                    match judge(&job.credentials, job.policy, granted.expires_in) {
+                        Ok(lifetime) => Ok((granted, lifetime)),
+                        Err(failure) => {
+                            if let Some(person) = &mut job.person
+                                && person.grant.by() == By::RefreshToken
+                            {
+                                person.rotated = granted.refresh_token.take();
+                            }
+                            Err(failure)
+                        }
+                    }
                 });
                 over(job.person.as_ref().map(|person| person.grant.by()), job.person, sent_at, outcome)
             }
-        })
+        };
+        Ok(over.map(|over| (turn, over)))
     }
 
     fn end_flight(&self, id: Id) {
@@ -250,8 +267,7 @@ impl Agent {
     async fn settle(&self, id: Id, over: &Over) -> Settled {
         let written = 'write: {
             let mut vault = self.vault();
-            // locked meanwhile: the secret is still pending or due, and the next unlock takes it up
-            let Ok(unlocked) = vault.unlocked() else { return Settled::Durable };
+            let Ok(unlocked) = vault.unlocked() else { return Settled::Locked };
             let name = match unlocked.catalog.secrets.get(&id) {
                 None => return Settled::Durable,
                 Some(secret) if secret.revision != over.revision => break 'write None,
@@ -305,12 +321,17 @@ impl Agent {
         Settled::Durable
     }
 
-    /// The secret was changed meanwhile: of the outcome nothing counts but a refresh token in the place of one that is gone.
+    /// The secret was changed meanwhile: of the outcome nothing counts but that there was an answer, and a refresh token in the
+    /// place of one that is gone.
     async fn superseded(&self, id: Id, over: &Over) -> Settled {
-        if let (Some(person), Some(By::RefreshToken), Ok((granted, _))) =
-            (&over.person, over.by, &over.outcome)
-            && !self.keep_rotated(id, person, granted.refresh_token.as_ref()).await
-        {
+        let Some(person) = over.person.as_ref().filter(|_| over.by == Some(By::RefreshToken)) else {
+            return Settled::Superseded;
+        };
+        let (answered, token) = match &over.outcome {
+            Ok((granted, _)) => (true, granted.refresh_token.as_ref()),
+            Err(failure) => (failure.reach == Reach::Answered, person.rotated.as_ref()),
+        };
+        if answered && !self.keep_rotated(id, person, token).await {
             return Settled::NotWritten;
         }
         Settled::Superseded
@@ -324,4 +345,6 @@ enum Settled {
     Superseded,
     /// The disk did not take it.
     NotWritten,
+    /// The vault is locked.
+    Locked,
 }

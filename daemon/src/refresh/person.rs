@@ -3,9 +3,9 @@
 
 use super::flight::Next;
 use crate::agent::Agent;
-use crate::authorization::{Answer, Arrived};
+use crate::authorization::{Answer, Arrived, Client};
 use crate::credentials::Consent;
-use crate::exchange::{By, Cause, Failure, Grant, Proof};
+use crate::exchange::{By, Cause, Failure, Grant, Proof, Reach};
 use crate::vault::catalog::{Catalog, Secret, Unanswered};
 use crate::vault::record::{GrantV1, PartV1};
 use crate::vault::store::Id;
@@ -15,19 +15,16 @@ use bursar_proto::sensitive::Sensitive;
 use std::sync::Arc;
 use url::Url;
 
-/// To which client of which issuer a refresh token belongs.
-#[derive(Clone)]
-pub(crate) struct Client {
-    client_id: String,
-    token_url: String,
-}
-
 /// What a secret of a named issuer is exchanged with.
 pub(crate) struct PersonsJob {
     pub(super) grant: Arc<Grant>,
     pub(super) client: Client,
-    /// Where the refresh token lay that it began with.
-    pub(super) began_with: Vec<PartV1>,
+    /// Where the refresh token lay that it began with. Its tag is another under new keys.
+    pub(super) began_with: Vec<Id>,
+    /// The request whose answer was not known before this one.
+    pub(super) unanswered_before: Option<Unanswered>,
+    /// The refresh token that came in the place of that one, where nothing else of the answer could be used.
+    pub(super) rotated: Option<Sensitive>,
 }
 
 impl Agent {
@@ -42,7 +39,11 @@ impl Agent {
         let Some((issuer, settings)) = unlocked.catalog.issuer(consent.issuer) else {
             return Ok(Next::Nothing);
         };
+        let client = Client::of(settings);
         let proof = match self.authorizations.arrived(&id, secret.revision) {
+            Some(arrived) if arrived.client != client => {
+                return Ok(Next::Known(over("another OAuth client was set up meanwhile"), By::Code));
+            }
             Some(arrived) => match proof_of(arrived) {
                 Ok(proof) => proof,
                 Err(failure) => return Ok(Next::Known(failure, By::Code)),
@@ -52,19 +53,14 @@ impl Agent {
             }
             None => match unlocked.grant(&id)? {
                 None => return Ok(Next::Known(withdrawn("nobody has allowed it"), By::RefreshToken)),
-                Some(grant)
-                    if *grant.client_id != *settings.client_id || *grant.token_url != *settings.token_url =>
-                {
-                    let reason = "it was allowed to another OAuth client than the one that is set up now";
-                    return Ok(Next::Known(withdrawn(reason), By::RefreshToken));
+                Some(grant) if grant.client_id != client.client_id || grant.token_url != client.token_url => {
+                    return Ok(Next::Known(of_another_client(), By::RefreshToken));
                 }
                 Some(grant) => Proof::RefreshToken(grant.refresh_token),
             },
         };
         let token_url =
             Url::parse(&settings.token_url).map_err(|_| VaultError::Tampered("a token url that is none"))?;
-        let client =
-            Client { client_id: settings.client_id.to_string(), token_url: settings.token_url.to_string() };
         let by = match proof {
             Proof::Code { .. } => By::Code,
             Proof::RefreshToken(_) => By::RefreshToken,
@@ -83,8 +79,13 @@ impl Agent {
                 Box::pin(async move { agent.mark(id, revision, by).await })
             }),
         };
-        let began_with = secret.grant.clone();
-        Ok(Next::Exchange(PersonsJob { grant: Arc::new(grant), client, began_with }))
+        Ok(Next::Exchange(PersonsJob {
+            grant: Arc::new(grant),
+            client,
+            began_with: places(&secret.grant),
+            unanswered_before: secret.unanswered,
+            rotated: None,
+        }))
     }
 
     /// Keeps durably that a code or a refresh token leaves now. Without that it does not.
@@ -111,13 +112,36 @@ impl Agent {
         }
     }
 
+    /// Does what [`Self::keep_rotated`] does as soon as the vault and the disk let it, until the daemon stops. Calls `late`
+    /// where that is not at once.
+    pub(crate) async fn keep_rotated_at_last(
+        &self,
+        id: Id,
+        job: &PersonsJob,
+        token: Option<&Sensitive>,
+        late: impl FnOnce() + Send,
+    ) {
+        let mut late = Some(late);
+        while !(self.until_unlocked().await && self.keep_rotated(id, job, token).await) {
+            if let Some(late) = late.take() {
+                late();
+            }
+            if !self.pause().await {
+                // the daemon stops, and there may be room by now
+                self.keep_rotated(id, job, token).await;
+                return;
+            }
+        }
+    }
+
     /// Keeps the refresh token that came in the place of the one that an exchange began with, where nothing else of its
     /// outcome is kept. False where the disk did not take it.
-    pub(crate) async fn keep_rotated(&self, id: Id, job: &PersonsJob, token: Option<&Sensitive>) -> bool {
+    pub(super) async fn keep_rotated(&self, id: Id, job: &PersonsJob, token: Option<&Sensitive>) -> bool {
         let written = {
             let mut vault = self.vault();
             let Ok(unlocked) = vault.unlocked() else { return false };
-            if unlocked.catalog.secrets.get(&id).is_none_or(|secret| secret.grant != job.began_with) {
+            if unlocked.catalog.secrets.get(&id).is_none_or(|secret| places(&secret.grant) != job.began_with)
+            {
                 return true;
             }
             unlocked.write(&[], |catalog| {
@@ -141,6 +165,10 @@ impl Agent {
     }
 }
 
+fn places(grant: &[PartV1]) -> Vec<Id> {
+    grant.iter().map(|part| part.id).collect()
+}
+
 /// Puts a refresh token in the place of the one before: what to write, all of it in one batch with the secret's record.
 pub(super) fn granted(
     catalog: &mut Catalog,
@@ -162,12 +190,16 @@ pub(super) fn granted(
 /// Drops what was granted: what to write beside the secret's record.
 pub(crate) fn ungranted(catalog: &mut Catalog, id: Id) -> Vec<Change> {
     let mut dropped = Vec::new();
-    catalog.update_secret(&id, |secret: &mut Secret| dropped = std::mem::take(&mut secret.grant));
+    catalog.update_secret(&id, |secret: &mut Secret| {
+        dropped = std::mem::take(&mut secret.grant);
+        // whatever came of a request with it, it was a request with what is gone
+        secret.unanswered = secret.unanswered.filter(|sent| sent.by != By::RefreshToken);
+    });
     part::drop_parts(id, &dropped).collect()
 }
 
 fn proof_of(arrived: Arrived) -> Result<Proof, Failure> {
-    let Arrived { answer, verifier, redirect_uri } = arrived;
+    let Arrived { answer, verifier, redirect_uri, client: _ } = arrived;
     match answer {
         Answer::Code(code) => Ok(Proof::Code { code, verifier, redirect_uri }),
         Answer::Error(code) => {
@@ -176,12 +208,25 @@ fn proof_of(arrived: Arrived) -> Result<Proof, Failure> {
                 Some(code) => format!("the issuer ended the authorization ({code})"),
                 None => "the issuer ended the authorization".to_owned(),
             };
-            let hint = "start over: bursar secret reauthorize NAME";
-            Err(Failure::new(Cause::Permanent, format!("{reason}; hint: {hint}")))
+            Err(over(&reason))
         }
     }
 }
 
+/// An authorization that ended without a request.
+fn over(reason: &str) -> Failure {
+    unsent(Cause::Permanent, format!("{reason}; hint: start over: bursar secret reauthorize NAME"))
+}
+
 fn withdrawn(reason: &str) -> Failure {
-    Failure::new(Cause::Withdrawn, format!("{reason}; hint: bursar secret reauthorize NAME"))
+    unsent(Cause::Withdrawn, format!("{reason}; hint: bursar secret reauthorize NAME"))
+}
+
+/// The refresh token is kept: the client may be set up again for which it is good.
+fn of_another_client() -> Failure {
+    withdrawn("it was allowed to another OAuth client than the one that is set up now")
+}
+
+fn unsent(cause: Cause, details: String) -> Failure {
+    Failure { reach: Reach::Unsent, ..Failure::new(cause, details) }
 }

@@ -20,6 +20,19 @@ pub(super) struct Over {
     pub(super) outcome: Outcome,
 }
 
+impl Over {
+    /// Whether the record has to learn of it, however long the vault is locked or the disk is full: a token that only this
+    /// process knows, an answer that the mark waits for, a code that is spent. Otherwise the secret is pending or due as it
+    /// was, and the next unlock takes it up.
+    pub(super) fn must_be_kept(&self) -> bool {
+        match (self.by, &self.outcome) {
+            (None, _) => false,
+            (Some(By::RefreshToken), Err(failure)) => failure.reach == Reach::Answered,
+            (Some(By::RefreshToken), Ok(_)) | (Some(By::Code), _) => true,
+        }
+    }
+}
+
 /// What came of it.
 pub(super) type Outcome = Result<(Granted, Lifetime), Failure>;
 
@@ -29,7 +42,11 @@ pub(super) fn grant_changes(catalog: &mut Catalog, id: Id, over: &Over) -> Resul
         (Ok((Granted { refresh_token: Some(token), .. }, _)), Some(person)) => {
             granted(catalog, id, &person.client, token)
         }
-        (Err(Failure { cause: Cause::Withdrawn, .. }), _) => Ok(ungranted(catalog, id)),
+        // the issuer said so; what was never asked for may be good yet
+        (Err(Failure { cause: Cause::Withdrawn, .. }), Some(_)) => Ok(ungranted(catalog, id)),
+        (Err(_), Some(PersonsJob { rotated: Some(token), client, .. })) => {
+            granted(catalog, id, client, token)
+        }
         _ => Ok(Vec::new()),
     }
 }
@@ -62,8 +79,11 @@ pub(super) fn settled(secret: &mut Secret, over: &Over) -> (Happened, Option<(Ti
         }
         Err(failure) => {
             let failure = failure.clone().of(&secret.full_name());
-            if failure.reach == Reach::Answered {
-                secret.unanswered = None;
+            match (failure.reach, &over.person) {
+                (Reach::Answered, _) => secret.unanswered = None,
+                // marked, and then it did not leave
+                (Reach::Unsent, Some(person)) => secret.unanswered = person.unanswered_before,
+                _ => {}
             }
             (failed(secret, &failure, first, sent_at), None)
         }

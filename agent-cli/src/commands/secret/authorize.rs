@@ -131,11 +131,24 @@ fn pasted(session: &Session, name: &Qualified) -> Result<Option<Secret>, Stop> {
         if on_terminal { session.input.prompt(QUESTION) } else { session.input.line(REDIRECT_MAX) }
     };
     // a person takes a while: the connection is a new one
-    let send = |redirect| session.connect()?.call(&SecretAuthorize { secret: name.clone().into(), redirect });
+    let send = |redirect| {
+        let sent = session.connect()?.call(&SecretAuthorize { secret: name.clone().into(), redirect });
+        // the field is what was pasted, and nobody here has given a field
+        sent.map_err(|refused| CallError {
+            message: refused.message.trim_start_matches("field redirect: ").to_owned(),
+            ..refused
+        })
+    };
     let tell = |refused: &CallError| session.printer.note(&printable(&refused.message));
     take(on_terminal, read, send, tell).map_err(|stop| match stop {
-        Stop::Failed(refused) if refused.hint.is_none() => {
-            Stop::Failed(refused.hint(format!("start over: bursar secret reauthorize {name} --no-browser")))
+        Stop::Failed(refused) => {
+            let again = format!("start over: bursar secret reauthorize {name} --no-browser");
+            let hint = match refused.hint.as_deref() {
+                None => again,
+                Some(hint) if hint.contains("bursar ") => hint.to_owned(),
+                Some(hint) => format!("{hint}; then {again}"),
+            };
+            Stop::Failed(refused.hint(hint))
         }
         other => other,
     })

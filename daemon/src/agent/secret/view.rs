@@ -3,6 +3,7 @@
 use super::named;
 use crate::agent::organization::no_organization;
 use crate::agent::{Agent, environment_id, secret_id};
+use crate::authorization::HOUR;
 use crate::exchange::{By, Cause};
 use crate::vault::Unlocked;
 use crate::vault::catalog::{Secret, Unanswered};
@@ -14,6 +15,7 @@ use bursar_proto::fields::Invalid;
 use bursar_proto::kind::{FailureCause, Status};
 use bursar_proto::name::{Name, OrganizationName, Reference};
 use bursar_proto::reply;
+use bursar_proto::time::Timestamp;
 use std::ops::Bound;
 
 impl Agent {
@@ -120,7 +122,14 @@ impl Agent {
         }
         let (full, now) = (secret.full_name(), self.clock.now());
         let again = format!("ask for a new one: bursar secret reauthorize {full}");
+        if self.authorizations.landed(id) {
+            return Some(format!(
+                "it was allowed in the browser, and is being exchanged; hint: wait for it: bursar wait {full}"
+            ));
+        }
         let waiting = self.authorizations.waiting(id, now).map(|(until, _)| until);
+        // within the second of the start: before it, for only a restart ends an address so soon
+        let since_start = |ended: Timestamp| self.started_at < ended.plus(-HOUR);
         let details = match (waiting, secret.authorization_expires_at) {
             (Some(until), _) => {
                 format!(
@@ -129,6 +138,9 @@ impl Agent {
             }
             (None, Some(ended)) if ended <= now => {
                 format!("its authorization url expired at {ended}; hint: {again}")
+            }
+            (None, Some(ended)) if since_start(ended) => {
+                format!("its authorization url is not open any more; hint: {again}")
             }
             (None, _) => {
                 format!(
