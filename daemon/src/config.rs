@@ -453,6 +453,10 @@ mod tests {
             ("[audit]\nentries = 10000001", "expected 1000 to 10000000"),
             ("[usage]\nsecrets = \"all\"", "expected one of `disabled`, `limited`, `complete`"),
             ("exchange_policy = \"lax\"", "expected `standard` or `short-lived`"),
+            ("[authorization]\nport = 65536", "expected u16"),
+            ("[authorization]\nport = -1", "expected u16"),
+            ("[authorization]\nport = \"8080\"", "expected u16"),
+            ("[authorization]\nhost = \"0.0.0.0\"", "unknown field `host`"),
         ] {
             let told = read(&[("bursar.toml", text)]).unwrap_err();
             assert!(
@@ -477,6 +481,18 @@ mod tests {
         assert_eq!(config.access, expected);
         assert_eq!((config.socket.group, config.audit.entries), (Some(0), 1_000));
         assert_eq!(config.usage.secrets, Analytics::Complete);
+    }
+
+    #[test]
+    fn the_port_on_which_browsers_come_back_is_any_free_one_unless_it_is_said() {
+        let port = |text| read(&[("bursar.toml", text)]).unwrap().authorization.port;
+        assert_eq!((port(""), port("[authorization]"), port("[authorization]\nport = 0")), (0, 0, 0));
+        assert_eq!(port("[authorization]\nport = 65535"), 65_535);
+        let config = read(&[
+            ("bursar.toml", "[authorization]\nport = 4711"),
+            ("conf.d/10-site.toml", "[authorization]\nport = 4712"),
+        ]);
+        assert_eq!(config.unwrap().authorization.port, 4_712);
     }
 
     #[test]

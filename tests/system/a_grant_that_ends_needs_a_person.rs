@@ -1,7 +1,7 @@
 //! Where the issuer ends a grant, a person has to come: status, hook, answers and builds say so and name the command that
 //! mends it, and the token that there is serves until its end.
 
-use bursar_tests::google::{ads, ask_again};
+use bursar_tests::google::ask_again;
 use bursar_tests::library::{organization, until_past};
 use bursar_tests::{Daemon, Google, Home, Workspace, open_vault, until};
 use serde_json::{Value, json};
@@ -136,24 +136,4 @@ fn a_caller_who_needs_more_than_is_left_learns_it_first() {
     assert_eq!((run.code, &error["code"]), (6, &json!("needs_authorization")), "{run:?}");
     assert!(error["hint"].as_str().unwrap().contains("bursar secret reauthorize personal/ads"), "{error}");
     home.artifact("ads");
-}
-
-#[test]
-fn a_grant_to_another_client_is_none_to_this_one() {
-    let (home, _daemon) = open_vault();
-    let [first, second] = [Google::oidc(), Google::authlib()];
-    first.configure(&home);
-    first.granted(&home, "ads");
-    second.configure(&home);
-    let settings = home.ok("issuer.show", json!({ "issuer": "google" }));
-    assert_eq!(settings["authorization_url"], second.authorization_url(), "{settings}");
-    home.artifact("ads");
-    home.ok("secret.retry", json!({ "secret": "ads" }));
-    let secret = home.ok("secret.wait", json!({ "secret": "ads" }));
-    assert_eq!(secret["status"], "manual_authorization", "{secret}");
-    assert!(secret["status_details"].as_str().unwrap().contains("another OAuth client"), "{secret}");
-    assert_eq!((first.seen().refreshes, second.seen().refreshes), (0, 0), "nobody is sent what is another's");
-    second.land(&ask_again(&home, "ads"));
-    assert_eq!(home.ok("secret.wait", json!({ "secret": "ads" }))["status"], "succeeded");
-    home.ok("secret.create", ads("other"));
 }

@@ -53,8 +53,10 @@ impl Giving {
                 let ci = authenticated(&self.home, &[&self.viewer]);
                 scope.spawn(|| take(ci, "package.get", element, &self.given[1]));
             }
-            until("values are handed out", || {
-                (self.given().iter().sum::<u64>() >= before + BEFORE).then_some(())
+            until("values are handed out both ways", || {
+                let given = self.given();
+                let both = given.iter().all(|count| *count > 0);
+                (both && given.iter().sum::<u64>() >= before + BEFORE).then_some(())
             });
             end();
         });

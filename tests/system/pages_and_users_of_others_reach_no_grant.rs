@@ -53,24 +53,6 @@ fn a_page_of_another_site_learns_nothing_and_uses_nothing_up() {
 }
 
 #[test]
-fn what_is_no_navigation_is_refused_alike_whatever_state_it_has() {
-    let google = Google::authlib();
-    let (home, _daemon, redirect) = waiting(&google);
-    let wrong = redirect.replace(&parameters(&redirect)["state"], "wrong");
-    for headers in [
-        [("sec-fetch-mode", "no-cors"), ("sec-fetch-dest", "image")],
-        [("sec-fetch-mode", "cors"), ("sec-fetch-dest", "empty")],
-        [("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "iframe")],
-        [("sec-fetch-mode", "no-cors"), ("sec-fetch-dest", "script")],
-    ] {
-        let [right, wrong] = [&redirect, &wrong].map(|url| send("GET", url, &headers, None).unwrap());
-        assert_eq!((right.status, &right.body), (403, &wrong.body), "{right:?}");
-        assert!(right.header("access-control-allow-origin").is_none(), "{right:?}");
-    }
-    still_works(&google, &home, &redirect);
-}
-
-#[test]
 fn a_name_that_leads_here_is_no_address_of_ours() {
     let mut browser = Browser::start();
     let google = Google::oidc();

@@ -194,3 +194,6 @@ fn not_taken(refused: &NotTaken, name: &Qualified) -> CallError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

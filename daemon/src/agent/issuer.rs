@@ -95,3 +95,6 @@ fn check(field: &str, text: &str) -> Result<(), Invalid> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

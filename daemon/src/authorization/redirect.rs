@@ -88,6 +88,7 @@ fn plain(code: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn a_redirect_has_one_state_and_one_answer() {
@@ -132,6 +133,78 @@ mod tests {
             "http://127.0.0.1/oauth2/callback#code=c&state=s",
         ] {
             assert!(Redirect::parse_address(address).is_err(), "{address}");
+        }
+    }
+
+    #[test]
+    fn what_is_longer_than_any_issuers_is_refused() {
+        let query = |code: usize| format!("code={}&state=s", "c".repeat(code));
+        assert!(Redirect::parse(&query(PART_MAX)).is_ok());
+        assert!(Redirect::parse(&query(PART_MAX + 1)).is_err());
+        let address =
+            |fill: usize| format!("http://127.0.0.1:1{CALLBACK}?code=c&state=s&x={}", "x".repeat(fill));
+        let room = ADDRESS_MAX - address(0).len();
+        assert!(Redirect::parse_address(&address(room)).is_ok());
+        assert!(Redirect::parse_address(&address(room + 1)).is_err());
+    }
+
+    #[test]
+    fn nothing_of_a_redirect_is_in_a_debug_text() {
+        let read = Redirect::parse("code=hunter2&state=hunter2").ok().unwrap();
+        assert!(!format!("{:?} {:?}", read.answer, read.state).contains("hunter2"));
+    }
+
+    proptest! {
+        #[test]
+        fn what_an_issuer_sends_back_is_read_as_it_was_sent(
+            code in "[ -~]{1,60}",
+            state in "[ -~]{1,60}",
+            more in prop::collection::vec(("[a-z_]{1,8}", "\\PC{0,10}"), 0..4),
+            first: bool,
+        ) {
+            let more: Vec<_> =
+                more.into_iter().filter(|(name, _)| !["code", "state", "error"].contains(&name.as_str())).collect();
+            let mut query = url::form_urlencoded::Serializer::new(String::new());
+            let both = [("code", &code), ("state", &state)];
+            if first {
+                query.extend_pairs(&more).extend_pairs(both.iter().rev());
+            } else {
+                query.extend_pairs(both).extend_pairs(&more);
+            }
+            let address = format!("http://127.0.0.1:4711{CALLBACK}?{}", query.finish());
+            let Redirect { state: read, answer: Answer::Code(given) } = Redirect::parse_address(&address).unwrap_or_else(|_| panic!("{address}")) else {
+                panic!("{address}");
+            };
+            prop_assert_eq!((read.expose(), given.expose()), (&*state, &*code));
+        }
+
+        #[test]
+        fn whatever_is_read_has_one_state_and_one_answer_in_visible_characters(query in prop_oneof![
+            "\\PC{0,80}",
+            "((code|state|error|iss|)(=|)([a-z%0-9+&]|%0a|%C3%A4){0,8}&){0,5}",
+        ]) {
+            if let Ok(Redirect { state, answer }) = Redirect::parse(&query) {
+                let legal = |text: &str| !text.is_empty() && text.len() <= PART_MAX && visible(text);
+                prop_assert!(legal(state.expose()));
+                match answer {
+                    Answer::Code(code) => prop_assert!(legal(code.expose())),
+                    Answer::Error(code) => prop_assert!(code.is_none_or(|code| plain(&code))),
+                }
+                let pairs: Vec<_> = url::form_urlencoded::parse(query.as_bytes()).collect();
+                let count = |wanted: &[&str]| pairs.iter().filter(|(name, _)| wanted.contains(&&**name)).count();
+                prop_assert_eq!((count(&["state"]), count(&["code", "error"])), (1, 1));
+            }
+        }
+
+        #[test]
+        fn no_address_but_one_of_this_machine_is_read(host in "[a-z0-9.:@\\[\\]-]{1,20}", rest in "\\PC{0,10}") {
+            let address = format!("http://{host}{rest}{CALLBACK}?code=c&state=s");
+            if Redirect::parse_address(&address).is_ok() {
+                let url = Url::parse(&address).unwrap();
+                let host = url.host_str().unwrap();
+                prop_assert!(host == "localhost" || host.starts_with("127."), "{}", host);
+                prop_assert_eq!(url.path(), CALLBACK);
+            }
         }
     }
 }

@@ -5,6 +5,9 @@ use super::*;
 use proptest::prelude::*;
 use serde_json::json;
 
+const PUBSUB: &str = "https://www.googleapis.com/auth/pubsub";
+const ADWORDS: &str = "https://www.googleapis.com/auth/adwords";
+
 fn parse(kind: SecretType, json: &Value) -> Result<Credentials, Invalid> {
     Credentials::parse(kind, Some(ExchangePolicy::Standard), &json.to_string())
 }
@@ -39,6 +42,11 @@ pub(crate) fn jwt_with_token_url(refresh_offset: Option<u64>) -> Credentials {
     Credentials::load(SecretType::Jwt, &with(jwt_json(), &changes).to_string()).unwrap()
 }
 
+/// What a person is asked for at Google.
+pub(crate) fn consent() -> Credentials {
+    parse(SecretType::Google, &json!({"scopes": [PUBSUB]})).unwrap()
+}
+
 /// A grant at `token_url` that authenticates by `client_auth`.
 pub(crate) fn grant_at(token_url: &str, client_auth: &str) -> Credentials {
     let changes = json!({"token_url": token_url, "client_auth": client_auth, "options": {"scope": "a b&c"}});
@@ -67,6 +75,7 @@ fn one_of_each() -> Vec<(SecretType, Value)> {
                     "private_key_id": "k", "refresh_offset": 60, "options": {"scope": "a"}}),
             ),
         ),
+        (SecretType::Google, json!({"scopes": [PUBSUB, ADWORDS]})),
         (SecretType::SimpleHttp, json!({"username": "user", "password": "hunter2"})),
         (SecretType::Token, json!({"token": "hunter2"})),
         (SecretType::ApiKey, json!({"header_name": "X-Key", "value": "hunter2"})),
@@ -456,9 +465,52 @@ fn custom_claims_nest_sixteen_levels_and_no_more() {
 }
 
 #[test]
-fn google_is_refused_in_words() {
-    let scopes = json!({"scopes": ["https://www.googleapis.com/auth/pubsub"]});
-    assert!(refused(SecretType::Google, &scopes).contains("not available yet"));
+fn google_is_asked_for_one_or_both_of_two_scopes_each_once() {
+    let scopes = |scopes: &[&str]| json!({ "scopes": scopes });
+    for good in [&[PUBSUB][..], &[ADWORDS], &[ADWORDS, PUBSUB], &[PUBSUB, ADWORDS]] {
+        let Credentials::Consent(consent) = parse(SecretType::Google, &scopes(good)).unwrap() else {
+            panic!("it is a consent");
+        };
+        assert_eq!(
+            (consent.issuer, consent.scopes.list()),
+            (Issuer::Google, &good.iter().map(ToString::to_string).collect::<Vec<_>>()[..])
+        );
+    }
+    let both = format!("{ADWORDS}, {PUBSUB}");
+    for (bad, why) in [
+        (&[][..], format!("field scopes: at least one is needed: {ADWORDS} or {PUBSUB}")),
+        (&["pubsub"], format!("field scopes: number 1 is not one of those that are allowed: {both}")),
+        (
+            &[PUBSUB, "https://www.googleapis.com/auth/drive"],
+            format!("field scopes: number 2 is not one of those that are allowed: {both}"),
+        ),
+        (
+            &[&PUBSUB.to_uppercase()],
+            format!("field scopes: number 1 is not one of those that are allowed: {both}"),
+        ),
+        (
+            &[&format!("{PUBSUB}/")],
+            format!("field scopes: number 1 is not one of those that are allowed: {both}"),
+        ),
+        (&[PUBSUB, ADWORDS, PUBSUB], "field scopes: number 3 is given twice".to_owned()),
+    ] {
+        assert_eq!(refused(SecretType::Google, &scopes(bad)), why);
+    }
+    // texts in a list, nothing else, and none of them is repeated
+    for bad in [
+        json!({}),
+        json!({"scopes": null}),
+        json!({"scopes": PUBSUB}),
+        json!({"scopes": [7]}),
+        json!({"scopes": [format!("{PUBSUB} {ADWORDS}")]}),
+    ] {
+        let told = refused(SecretType::Google, &bad);
+        assert!(told.starts_with("field scopes: ") || told.contains("missing"), "{told}");
+    }
+    assert_eq!(
+        refused(SecretType::Google, &json!({"scopes": [PUBSUB], "refresh_token": "hunter2"})),
+        "unknown field refresh_token"
+    );
 }
 
 proptest! {
@@ -473,7 +525,7 @@ proptest! {
 
     #[test]
     fn no_member_panics_or_is_echoed(
-        of in 0_usize..9,
+        of in 0..SecretType::ALL.len(),
         field in any::<prop::sample::Index>(),
         value in "[A-Z\"\\\\:@#/\u{0}\n]{12,40}",
     ) {

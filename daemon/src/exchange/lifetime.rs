@@ -153,7 +153,7 @@ fn seconds(count: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::credentials::tests::{client_credentials, jwt_with_token_url};
+    use crate::credentials::tests::{client_credentials, consent, jwt_with_token_url};
     use ExchangePolicy::{ShortLived, Standard};
     use proptest::prelude::*;
 
@@ -221,6 +221,34 @@ mod tests {
     }
 
     #[test]
+    fn a_persons_grant_counts_an_hour_refreshed_at_its_half_unless_the_issuer_says_clearly_less() {
+        for (expires_in, accepted) in [
+            (0, None),
+            (19, None),
+            (20, Some((20, 10))),
+            (21, Some((21, 10))),
+            (1_800, Some((1_800, 900))),
+            (3_539, Some((3_539, 1_769))),
+            (3_540, Some((3_600, 1_800))),
+            (3_599, Some((3_600, 1_800))),
+            (3_600, Some((3_600, 1_800))),
+            (3_601, Some((3_600, 1_800))),
+            (86_400, Some((3_600, 1_800))),
+        ] {
+            // it has no policy, so none of them changes anything
+            for policy in [Standard, ShortLived] {
+                let lifetime = judge(&consent(), policy, expires_in);
+                let lifetime = lifetime.map(|lifetime| (lifetime.expires_in, lifetime.refresh_offset));
+                assert_eq!(lifetime.as_ref().ok(), accepted.as_ref(), "{expires_in}");
+                if let Err(failure) = lifetime {
+                    assert_eq!(failure.cause, Cause::Permanent);
+                    assert!(failure.details.contains("the shortest lifetime is 20 s"), "{}", failure.details);
+                }
+            }
+        }
+    }
+
+    #[test]
     fn a_refusal_under_standard_names_the_other_policy() {
         for (credentials, expires_in) in [
             (client_credentials(None), 3_600),
@@ -246,6 +274,18 @@ mod tests {
             if let Ok(lifetime) = judge(&credentials, policy, expires_in) {
                 prop_assert_eq!(lifetime.expires_in, expires_in);
                 prop_assert!((1..expires_in).contains(&lifetime.refresh_offset));
+            }
+        }
+
+        #[test]
+        fn a_persons_grant_never_counts_a_minute_longer_than_the_issuer_says(
+            // the most that is ever read of an answer
+            expires_in in prop_oneof![0_u64..10_000, 0..=crate::exchange::wire::EXPIRES_IN_MAX],
+        ) {
+            if let Ok(lifetime) = judge(&consent(), Standard, expires_in) {
+                prop_assert!(lifetime.expires_in <= expires_in + 60);
+                prop_assert!((1..lifetime.expires_in).contains(&lifetime.refresh_offset));
+                prop_assert!(lifetime.refresh_offset <= lifetime.expires_in / 2);
             }
         }
     }

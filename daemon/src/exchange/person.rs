@@ -151,3 +151,6 @@ fn whole(granted: Granted, scopes: &[String]) -> Result<Granted, Failure> {
         None => Ok(granted),
     }
 }
+
+#[cfg(test)]
+mod tests;

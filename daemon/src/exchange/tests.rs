@@ -10,18 +10,18 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 /// Longer than any exchange here takes on a busy machine.
-const AMPLE: Duration = Duration::from_mins(1);
+pub(super) const AMPLE: Duration = Duration::from_mins(1);
 
 const GRANT: &str = r#"{"access_token":"t0ken","expires_in":"36000","token_type":"bearer"}"#;
 
 /// An issuer that answers each connection by `answer` and tells what it was asked.
-struct Responder {
-    port: u16,
-    requests: Receiver<String>,
+pub(super) struct Responder {
+    pub(super) port: u16,
+    pub(super) requests: Receiver<String>,
 }
 
 impl Responder {
-    fn start(answer: impl Fn(&mut TcpStream) + Send + 'static) -> Self {
+    pub(super) fn start(answer: impl Fn(&mut TcpStream) + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let (tell, requests) = channel();
@@ -38,7 +38,7 @@ impl Responder {
         Self { port, requests }
     }
 
-    fn answering(status: &'static str, headers: &'static str, body: String) -> Self {
+    pub(super) fn answering(status: &'static str, headers: &'static str, body: String) -> Self {
         Self::start(move |stream| {
             let head = format!("HTTP/1.1 {status}\r\n{headers}connection: close\r\n");
             let whole = format!("{head}content-length: {}\r\n\r\n{body}", body.len());
@@ -47,13 +47,13 @@ impl Responder {
         })
     }
 
-    fn url(&self) -> String {
+    pub(super) fn url(&self) -> String {
         format!("http://127.0.0.1:{}/token", self.port)
     }
 }
 
 /// One request, its head in lower case up to the header values, and its body.
-fn request(stream: &mut TcpStream) -> String {
+pub(super) fn request(stream: &mut TcpStream) -> String {
     let mut text = Vec::new();
     let mut buffer = [0; 4096];
     for _ in 0..1000 {
@@ -76,7 +76,7 @@ fn request(stream: &mut TcpStream) -> String {
     panic!("no whole request");
 }
 
-fn issuers(total_timeout: Duration) -> Issuers {
+pub(super) fn issuers(total_timeout: Duration) -> Issuers {
     let settings = HttpSettings { connect_timeout: AMPLE, total_timeout, extra_ca_file: None };
     Issuers::start(&settings).unwrap()
 }

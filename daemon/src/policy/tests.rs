@@ -3,6 +3,7 @@
 use super::*;
 use bursar_proto::kind::Stage;
 use proptest::prelude::*;
+use serde_json::json;
 
 /// A call that takes something, and is about nothing but its places.
 struct Taking(Needs);
@@ -125,6 +126,29 @@ fn only_the_own_user_names_files_for_the_daemon() {
         ("vault.restore", r#"{"file":"/root/.bashrc"}"#),
     ] {
         assert_eq!(Call::decode(method, Some(params)).unwrap().unwrap().needs(), Needs::Own, "{method}");
+    }
+}
+
+#[test]
+fn only_owners_have_a_person_asked_and_name_the_client_by_which_that_is_done() {
+    let redirect = "http://127.0.0.1:1/oauth2/callback?code=c&state=s";
+    for (method, params, about) in [
+        ("secret.reauthorize", json!({ "secret": "x" }), None),
+        ("secret.authorize", json!({ "secret": "x", "redirect": redirect }), None),
+        (
+            "issuer.configure",
+            json!({ "issuer": "google", "client_id": "i", "client_secret": "s" }),
+            Some("google"),
+        ),
+        ("issuer.show", json!({ "issuer": "google" }), Some("google")),
+    ] {
+        let call = Call::decode(method, Some(&params.to_string())).unwrap().unwrap();
+        assert_eq!(call.needs(), Needs::Owner, "{method}");
+        let subject = Subject::of(&call, &organization("acme"), None);
+        assert_eq!(subject.told.as_deref(), about, "{method}");
+        // which is all that the record of accesses tells: no address, no client
+        assert_eq!(subject.secret, about.is_none().then(|| qualified("acme/x")), "{method}");
+        assert!(subject.places.is_empty(), "{method}");
     }
 }
 

@@ -348,3 +348,6 @@ enum Settled {
     /// The vault is locked.
     Locked,
 }
+
+#[cfg(test)]
+mod tests;

@@ -230,3 +230,6 @@ fn of_another_client() -> Failure {
 fn unsent(cause: Cause, details: String) -> Failure {
     Failure { reach: Reach::Unsent, ..Failure::new(cause, details) }
 }
+
+#[cfg(test)]
+pub(super) mod tests;

@@ -3,7 +3,7 @@
 use super::*;
 use crate::vault::Vault;
 use crate::vault::catalog::{Workspace, WorkspaceFile};
-use crate::vault::record::{AuditEntryV1, WorkspaceV2};
+use crate::vault::record::{AuditEntryV1, SecretV2, WorkspaceV2};
 use crate::vault::store::Sealed;
 use crate::vault::tests::{at, made, open, put, unlock};
 use crate::vault::{Change, Unlocked};
@@ -45,22 +45,31 @@ fn plain(unlocked: &Unlocked, key: &Key) -> Vec<u8> {
     plain
 }
 
-/// Puts the records of a workspace and of the manifest back to the form that they had before there was a record of
-/// accesses, as that version wrote them.
-fn as_the_version_before(unlocked: &mut Unlocked, workspace: Id) {
+/// Puts the records of a secret, of a workspace and of the manifest back to the form that they had before there was a record
+/// of accesses, as that version wrote them.
+fn as_the_version_before(unlocked: &mut Unlocked, secret: Id, workspace: Id) {
+    let replace = |unlocked: &mut Unlocked, key: Key, old: Vec<u8>| {
+        let sealed = unlocked.store.get(&key).unwrap().unwrap();
+        let old = unlocked.keys.seal(&key, &old).unwrap();
+        unlocked.manifest.forget(&unlocked.keys, &key, &sealed);
+        unlocked.manifest.count(&unlocked.keys, &key, &old);
+        (key, Some(Sealed::from(old)))
+    };
+    let SecretV2 { attributes, authorization_expires_at, unanswered, grant } =
+        unlocked.catalog.secret_record(&secret).unwrap();
+    assert_eq!((authorization_expires_at, unanswered, grant), (None, None, Vec::new()));
+    let old = record::encode(&attributes).unwrap().to_vec();
+    let secret = replace(unlocked, Key::new(Kind::Secret, secret), old);
     let key = Key::new(Kind::Workspace, workspace);
-    let sealed = unlocked.store.get(&key).unwrap().unwrap();
     let WorkspaceV2 { uid, path, trusted, environment, synced_at, parts } =
         unlocked.catalog.workspace_record(&workspace).unwrap();
     assert_eq!(uid, None);
     let old = WorkspaceV1 { path, trusted, environment, synced_at, parts };
-    let old = unlocked.keys.seal(&key, &record::encode(&old).unwrap()).unwrap();
-    unlocked.manifest.forget(&unlocked.keys, &key, &sealed);
-    unlocked.manifest.count(&unlocked.keys, &key, &old);
+    let workspace = replace(unlocked, key, record::encode(&old).unwrap().to_vec());
     let ManifestV2 { generation, records, sum, header, .. } = unlocked.manifest;
     let manifest = ManifestV1 { generation, records, sum, header };
     let manifest = unlocked.keys.seal(&Key::MANIFEST, &record::encode(&manifest).unwrap()).unwrap();
-    let batch = vec![(key, Some(Sealed::from(old))), (Key::MANIFEST, Some(Sealed::from(manifest)))];
+    let batch = vec![secret, workspace, (Key::MANIFEST, Some(Sealed::from(manifest)))];
     unlocked.store.commit(batch).durable_blocking().unwrap();
 }
 
@@ -71,12 +80,13 @@ fn a_store_of_the_version_before_opens_keeps_everything_and_goes_on_in_the_prese
     let (secret, id) = (put(&mut vault, "a", "one"), [7; 16]);
     note(&mut vault, id, workspace(secret), &[]);
     let unlocked = vault.unlocked().unwrap();
-    as_the_version_before(unlocked, id);
+    as_the_version_before(unlocked, secret, id);
     let generation = unlocked.manifest.generation;
     let forms = |unlocked: &Unlocked| {
-        [Key::MANIFEST, Key::new(Kind::Workspace, id)].map(|key| plain(unlocked, &key)[0])
+        let keys = [Key::MANIFEST, Key::new(Kind::Workspace, id), Key::new(Kind::Secret, secret)];
+        keys.map(|key| plain(unlocked, &key)[0])
     };
-    assert_eq!(forms(unlocked), [1, 1]);
+    assert_eq!(forms(unlocked), [1, 1, 1]);
     drop(vault);
 
     // as often as it is only opened, nothing is written
@@ -84,7 +94,7 @@ fn a_store_of_the_version_before_opens_keeps_everything_and_goes_on_in_the_prese
         let mut vault = open(dir.path());
         unlock(&mut vault).unwrap();
         let unlocked = vault.unlocked().unwrap();
-        assert_eq!(forms(unlocked), [1, 1]);
+        assert_eq!(forms(unlocked), [1, 1, 1]);
         assert_eq!((unlocked.manifest.generation, unlocked.audit_bounds()), (generation, (1, 1)));
         assert_ne!(unlocked.manifest.audit.key, [0; 32]);
         let known =
@@ -94,6 +104,9 @@ fn a_store_of_the_version_before_opens_keeps_everything_and_goes_on_in_the_prese
         let mut members = Vec::new();
         unlocked.artifact(&secret, &mut members).unwrap().unwrap();
         assert!(members.windows(3).any(|bytes| bytes == b"one"));
+        let known = &unlocked.catalog.secrets[&secret];
+        assert_eq!((known.authorization_expires_at, known.unanswered), (None, None));
+        assert!(unlocked.grant(&secret).unwrap().is_none());
     }
 
     let mut vault = open(dir.path());
@@ -114,7 +127,13 @@ fn a_store_of_the_version_before_opens_keeps_everything_and_goes_on_in_the_prese
     };
     let changed = Workspace { synced_at: Some(at(5)), ..workspace(secret) };
     note(&mut vault, id, changed, &[entry]);
-    assert_eq!(forms(vault.unlocked().unwrap()), [2, 2]);
+    assert_eq!(forms(vault.unlocked().unwrap()), [2, 2, 1]);
+    let written = vault.unlocked().unwrap().write(&[], |catalog| {
+        catalog.update_secret(&secret, |secret| secret.active = false);
+        Ok::<_, VaultError>((vec![Change::Secret(secret)], ()))
+    });
+    written.unwrap().0.durable_blocking().unwrap();
+    assert_eq!(forms(vault.unlocked().unwrap()), [2, 2, 2]);
     drop(vault);
     let mut vault = open(dir.path());
     unlock(&mut vault).unwrap();
@@ -124,6 +143,7 @@ fn a_store_of_the_version_before_opens_keeps_everything_and_goes_on_in_the_prese
     unlocked.prove_audit(&mut proof, 10).unwrap();
     assert!(proof.done && proof.faults.is_empty());
     assert_eq!(unlocked.catalog.workspaces[&id].synced_at, Some(at(5)));
+    assert!(!unlocked.catalog.secrets[&secret].active);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What records look like on disk, byte for byte.
 
 use super::*;
+use bursar_proto::sensitive::Sensitive;
 use proptest::prelude::*;
 
 /// The bytes that version 1 has always written: a store of that version must stay readable.
@@ -213,6 +214,155 @@ fn version_2_of_the_manifest_and_of_workspaces_is_written_as_it_always_was_and_v
     assert_eq!(decode_since::<WorkspaceV1, WorkspaceV2>(&newer), Err(UnknownForm::Newer));
 }
 
+/// What a secret's attributes are written as, without their version.
+const ATTRIBUTES: [(&str, usize); 44] = [
+    ("03", 16),
+    ("01", 1),
+    ("00", 7),
+    ("73", 1),
+    ("03", 1),
+    ("01", 1),
+    ("04", 16),
+    ("01", 1),
+    ("02", 1),
+    ("04", 1),
+    ("01", 1),
+    ("01", 1),
+    ("00", 7),
+    ("64", 1),
+    ("01", 1),
+    ("40", 1),
+    ("00", 7),
+    ("41", 1),
+    ("00", 7),
+    ("01", 1),
+    ("42", 1),
+    ("00", 7),
+    ("01", 1),
+    ("43", 1),
+    ("00", 7),
+    ("01", 1),
+    ("44", 1),
+    ("00", 7),
+    ("01", 1),
+    ("02", 1),
+    ("01", 1),
+    ("01", 1),
+    ("00", 7),
+    ("72", 1),
+    ("03", 1),
+    ("01", 1),
+    ("45", 1),
+    ("00", 7),
+    ("01", 1),
+    ("04", 1),
+    ("00", 1),
+    ("46", 1),
+    ("00", 7),
+    ("07", 16),
+];
+
+fn attributes() -> SecretV1 {
+    SecretV1 {
+        organization: [3; 16],
+        name: "s".into(),
+        kind: kind_number(SecretType::Google),
+        environment: Some([4; 16]),
+        policy: Some(policy_number(ExchangePolicy::ShortLived)),
+        status: status_number(Status::ManualAuthorization),
+        status_details: Some("d".into()),
+        active: true,
+        created_at: 64,
+        updated_at: 65,
+        activated_at: Some(66),
+        expires_at: Some(67),
+        refresh_at: Some(68),
+        refresh_status: Some(refresh_number(RefreshStatus::Failed)),
+        refresh_status_details: Some("r".into()),
+        failed_attempts: 3,
+        last_attempt_at: Some(69),
+        last_failure: Some(cause_number(Cause::Withdrawn)),
+        expiration_date: None,
+        revision: 70,
+        credentials_tag: [7; 16],
+        artifact_tag: Some([8; 16]),
+    }
+}
+
+#[test]
+fn version_2_of_secrets_is_written_as_it_always_was_and_version_1_is_read() {
+    let zeros = ("00", 7);
+    let artifact = [("01", 1), ("08", 16)];
+    is_written_as(attributes(), &[&[("01", 1)][..], &ATTRIBUTES, &artifact].concat());
+    let secret = SecretV2 {
+        attributes: attributes(),
+        authorization_expires_at: Some(71),
+        unanswered: Some(UnansweredV1 { at: 72, by: by_number(By::RefreshToken) }),
+        grant: vec![PartV1 { id: [9; 16], tag: [10; 16] }],
+    };
+    let of_a_person = [("01", 1), ("47", 1), zeros, ("01", 1), ("48", 1), zeros, ("02", 1)];
+    let grant = [("01", 1), zeros, ("09", 16), ("0a", 16)];
+    is_written_as(secret, &[&[("02", 1)][..], &ATTRIBUTES, &artifact, &of_a_person, &grant].concat());
+    let none = SecretV2::from(attributes());
+    assert_eq!((none.authorization_expires_at, none.unanswered, none.grant.len()), (None, None, 0));
+    is_written_as(
+        none,
+        &[&[("02", 1)][..], &ATTRIBUTES, &artifact, &[("00", 1), ("00", 1), ("00", 8)]].concat(),
+    );
+    let old = encode(&attributes()).unwrap();
+    assert_eq!(decode_since::<SecretV1, SecretV2>(&old), Ok(attributes().into()));
+    let newer = [&[3][..], &old[1..]].concat();
+    assert_eq!(decode_since::<SecretV1, SecretV2>(&newer), Err(UnknownForm::Newer));
+}
+
+#[test]
+fn version_1_of_grants_and_issuers_is_written_as_it_always_was() {
+    let zeros = ("00", 7);
+    let is_written = |bytes: &[u8], pieces: &[(&str, usize)]| {
+        let expected: String = pieces.iter().map(|(digits, times)| digits.repeat(*times)).collect();
+        assert_eq!(hex(bytes), expected);
+    };
+    let grant = GrantV1 {
+        refresh_token: Sensitive::new("1//r".into()),
+        client_id: "c".into(),
+        token_url: "https://t".into(),
+    };
+    let written = encode(&grant).unwrap();
+    let token = [("01", 1), ("04", 1), zeros, ("312f2f72", 1)];
+    let client = [("01", 1), zeros, ("63", 1), ("09", 1), zeros, ("68747470733a2f2f74", 1)];
+    is_written(&written, &[&token[..], &client].concat());
+    let read = decode::<GrantV1>(&written).unwrap();
+    assert_eq!((read.refresh_token.expose(), &*read.client_id, &*read.token_url), ("1//r", "c", "https://t"));
+    let issuer = IssuerV1 {
+        issuer: issuer_number(Issuer::Google),
+        client_id: "c".into(),
+        authorization_url: "a".into(),
+        token_url: "t".into(),
+        updated_at: 64,
+        client: vec![PartV1 { id: [7; 16], tag: [8; 16] }],
+    };
+    let text = |digits: &'static str| [("01", 1), zeros, (digits, 1)];
+    let part = [("40", 1), zeros, ("01", 1), zeros, ("07", 16), ("08", 16)];
+    let which = [("01", 1), ("01", 1)];
+    is_written_as(issuer, &[&which[..], &text("63"), &text("61"), &text("74"), &part].concat());
+    let client = IssuerClientV1 { client_secret: Sensitive::new("hunter2".into()) };
+    let written = encode(&client).unwrap();
+    is_written(&written, &[("01", 1), ("07", 1), zeros, ("68756e74657232", 1)]);
+    assert_eq!(decode::<IssuerClientV1>(&written).unwrap().client_secret.expose(), "hunter2");
+    let told = format!("{grant:?} {client:?}");
+    assert!(!told.contains("1//r") && !told.contains("hunter2"), "{told}");
+}
+
+#[test]
+fn the_longest_grant_fits_one_part() {
+    let grant = GrantV1 {
+        refresh_token: Sensitive::new("r".repeat(16 * 1024)),
+        client_id: "c".repeat(2_048),
+        token_url: format!("https://t/{}", "t".repeat(2_048)),
+    };
+    assert_eq!(crate::vault::part::cut([1; 16], &grant).unwrap().0.len(), 1);
+}
+
 #[test]
 fn a_key_of_the_chain_is_in_no_debug_text() {
     let head = AuditHeadV1 { key: [171; 32], before: [171; 32], mac: [171; 32], first: 1, next: 2 };
@@ -239,6 +389,16 @@ fn every_word_has_its_number() {
     for status in Status::ALL {
         assert_eq!(status_of(status_number(*status)), Ok(*status));
     }
+    for issuer in Issuer::ALL {
+        assert_eq!(issuer_of(issuer_number(*issuer)), Ok(*issuer));
+    }
+    let causes = [Cause::Unreachable, Cause::Transient, Cause::Permanent, Cause::Withdrawn];
+    assert_eq!(causes.map(cause_number), [1, 2, 3, 4]);
+    assert_eq!([1, 2, 3, 4].map(cause_of), causes.map(Ok));
+    assert_eq!([By::Code, By::RefreshToken].map(by_number), [1, 2]);
+    assert_eq!([1, 2].map(by_of), [Ok(By::Code), Ok(By::RefreshToken)]);
+    assert_eq!((cause_of(5), by_of(3)), (Err(UnknownForm::Unreadable), Err(UnknownForm::Unreadable)));
+    assert_eq!((issuer_of(0), issuer_of(2)), (Err(UnknownForm::Unreadable), Err(UnknownForm::Unreadable)));
 }
 
 proptest! {
@@ -261,6 +421,10 @@ proptest! {
             let _ = decode::<UsageMonthV1>(&bytes);
             let _ = decode_since::<ManifestV1, ManifestV2>(&bytes);
             let _ = decode_since::<WorkspaceV1, WorkspaceV2>(&bytes);
+            let _ = decode_since::<SecretV1, SecretV2>(&bytes);
+            let _ = decode::<GrantV1>(&bytes);
+            let _ = decode::<IssuerV1>(&bytes);
+            let _ = decode::<IssuerClientV1>(&bytes);
         }
     }
 
