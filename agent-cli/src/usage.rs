@@ -3,7 +3,7 @@
 use crate::args::Args;
 use crate::exec::FAILED_BEFORE;
 use crate::output::Printer;
-use bursar_proto::error::{CallError, ErrorName};
+use bursar_proto::error::{CallError, ErrorName, split_hint};
 use bursar_proto::kind::SecretType;
 use clap::CommandFactory;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -76,7 +76,7 @@ fn in_words(error: &clap::Error, used: &clap::Command) -> CallError {
         ErrorKind::ValueValidation => {
             let reason = error.source().map_or("the value does not fit".to_owned(), ToString::to_string);
             // a reason may end with what to do
-            if let Some((reason, hint)) = reason.split_once("; hint: ") {
+            if let (reason, Some(hint)) = split_hint(&reason) {
                 return CallError::new(ErrorName::Invalid, format!("{argument}: {reason}")).hint(hint);
             }
             format!("{argument}: {reason}")

@@ -40,7 +40,8 @@ pub(crate) const HOUR: i64 = 3_600;
 /// How many are kept at once, those that are over included: a person works on one or two, an import of a team's on some tens.
 const KEPT_MAX: usize = 256;
 
-/// How long the listener waits for the outcome of an exchange, in seconds: more than an exchange takes by its own limits.
+/// How long the listener waits for the outcome of an exchange where the hour ends meanwhile, in seconds: more than an exchange
+/// takes by its usual limits.
 const EXCHANGE_MAX: i64 = 120;
 
 /// How long the last page can be had once the outcome is known, in seconds.
@@ -237,7 +238,7 @@ impl Authorizations {
             |one: &&mut Authorization| one.phase == Phase::Open && one.state.is(redirect.state.expose());
         let one = inner.kept.iter_mut().find(open)?;
         one.phase = Phase::Landed;
-        one.listen_until = now.plus(EXCHANGE_MAX);
+        one.listen_until = one.expires_at.max(now.plus(EXCHANGE_MAX));
         one.arrived = Some(Arrived {
             answer: redirect.answer,
             verifier: one.verifier.take()?,
@@ -354,14 +355,21 @@ pub(crate) async fn ended(mut over: watch::Receiver<()>) {
 }
 
 fn not_opened(wanted: u16, error: &io::Error) -> CallError {
-    let why = match error.kind() {
-        io::ErrorKind::AddrInUse => "another process has it".to_owned(),
-        other => other.to_string(),
+    let (why, mend) = match error.kind() {
+        io::ErrorKind::AddrInUse if wanted != 0 => (
+            "another process has it".to_owned(),
+            "end what has the port, or set authorization.port in bursar.toml to another, 0 for any free one, and let the agent read it: kill -HUP",
+        ),
+        io::ErrorKind::PermissionDenied if wanted != 0 => (
+            "the system keeps it for others".to_owned(),
+            "set authorization.port in bursar.toml to one over 1023, or 0 for any free one, and let the agent read it: kill -HUP",
+        ),
+        other => (other.to_string(), "see what the system lacks, and try again"),
     };
     let port = if wanted == 0 { "a free port".to_owned() } else { format!("port {wanted}") };
     CallError::new(
         ErrorName::NoListener,
         format!("{port} of {} cannot be opened, on which the browser comes back: {why}", Ipv4Addr::LOCALHOST),
     )
-    .hint("end what has the port, or set authorization.port in bursar.toml to another, 0 for any free one, and start the agent anew")
+    .hint(mend)
 }

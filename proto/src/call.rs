@@ -47,6 +47,12 @@ pub const CI_FACTS_MAX: usize = 8;
 /// The longest name or text of such a fact, in bytes.
 pub const CI_FACT_MAX: usize = 256;
 
+/// The longest address that a browser ended on, in bytes: what an address bar takes, and far more than a code needs.
+pub const REDIRECT_MAX: usize = 8 * 1024;
+
+/// The longest id or secret of an issuer's client, in bytes; Google's have less than a hundred.
+pub const ISSUER_CLIENT_MAX: usize = 2_048;
+
 /// A method: its parameters, its name, its reply.
 pub trait Method: Serialize + Sized {
     /// The name on the wire.

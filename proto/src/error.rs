@@ -147,13 +147,18 @@ impl CallError {
     }
 }
 
+/// Takes a reason apart that may end with what to do about it: `REASON; hint: HINT`.
+pub fn split_hint(text: &str) -> (&str, Option<&str>) {
+    text.split_once("; hint: ").map_or((text, None), |(reason, hint)| (reason, Some(hint)))
+}
+
 impl From<Invalid> for CallError {
     /// A reason may end with what to do: `…; hint: …`.
     fn from(invalid: Invalid) -> Self {
         let text = invalid.to_string();
-        match text.split_once("; hint: ") {
-            Some((message, hint)) => Self::new(ErrorName::Invalid, message).hint(hint),
-            None => Self::new(ErrorName::Invalid, text),
+        match split_hint(&text) {
+            (message, Some(hint)) => Self::new(ErrorName::Invalid, message).hint(hint),
+            (_, None) => Self::new(ErrorName::Invalid, text),
         }
     }
 }

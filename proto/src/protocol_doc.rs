@@ -10,7 +10,7 @@ use crate::error::{ErrorName, WireError};
 use crate::frame::{ID_MAX, REPLY_MAX, REQUEST_MAX, Request};
 use crate::kind::{
     Analytics, AuditFault, Change, ClientSecretStatus, ElementState, Ending, ExchangePolicy, FailureCause,
-    Field, Filter, RefreshStatus, Role, SecretType, Shape, Stage, Status, VaultState,
+    Field, Filter, Issuer, RefreshStatus, Role, SecretType, Shape, Stage, Status, VaultState,
 };
 use crate::{frame, library, name, reply, socket, template};
 use serde::Serialize;
@@ -478,6 +478,7 @@ fn every_closed_set_of_words_is_whole() {
     }
     let coded = [
         row("secret type", SecretType::ALL),
+        row("issuer", Issuer::ALL),
         row("stage", Stage::ALL),
         row("status", Status::ALL),
         row("refresh status", RefreshStatus::ALL),
@@ -531,6 +532,8 @@ fn every_limit_has_its_number() {
         format!("| life of a client secret, at most | {} seconds |", call::CLIENT_SECRET_LIFE_MAX),
         format!("| entries in a page of `audit.list` | {} |", call::AUDIT_PAGE_MAX),
         format!("| days of `usage.list` | {} |", call::USAGE_DAYS_MAX),
+        format!("| `redirect` of `secret.authorize` | {} bytes |", call::REDIRECT_MAX),
+        format!("| id or secret of an issuer's client | {} bytes |", call::ISSUER_CLIENT_MAX),
     ];
     let mut faults = Faults::default();
     faults.compare("Limits", &texts(section("Limits").rows()), &texts(coded));

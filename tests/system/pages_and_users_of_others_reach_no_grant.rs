@@ -76,7 +76,7 @@ fn another_user_of_the_machine_brings_nothing_home() {
         let (home, _daemon, redirect) = waiting(&google);
         let page = as_user(65_534, || get(&redirect));
         assert_eq!(page.status, 400, "{page:?}");
-        assert!(page.body.contains("This browser belongs to another user"), "{page:?}");
+        assert!(page.body.contains("This browser is not known to be yours"), "{page:?}");
         assert!(!page.body.contains("ads"), "which secret is nobody's business: {page:?}");
         // and one that has no state learns no more than anybody
         let wrong = redirect.replace(&parameters(&redirect)["state"], "wrong");

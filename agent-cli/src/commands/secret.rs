@@ -14,7 +14,7 @@ use bursar_proto::call::{
     SecretReactivate, SecretReauthorize, SecretRetry, SecretShow, SecretTest, SecretWait, SecretWhere,
 };
 use bursar_proto::client::Client;
-use bursar_proto::error::{CallError, ErrorName};
+use bursar_proto::error::{CallError, ErrorName, split_hint};
 use bursar_proto::kind::{FailureCause, Status};
 use bursar_proto::name::Reference;
 use bursar_proto::reply::{Applied, Secret};
@@ -152,7 +152,7 @@ fn follow(
 /// Shows a secret whose exchange was followed; one that did not succeed is an error, which says the hint.
 pub(super) fn outcome(session: &Session, secret: &Secret) -> Result<(), Stop> {
     session.printer.reply(secret, |_| {
-        let status_details = secret.status_details.as_deref().map(|details| split(details).0.to_owned());
+        let status_details = secret.status_details.as_deref().map(|details| split_hint(details).0.to_owned());
         show::secret(&Secret { status_details, ..secret.clone() })
     })?;
     match verdict(secret) {
@@ -166,7 +166,8 @@ fn verdict(secret: &Secret) -> Option<CallError> {
         Status::Succeeded => None,
         Status::Failed => {
             let name = &secret.name;
-            let (reason, hint) = split(secret.status_details.as_deref().unwrap_or("no reason was given"));
+            let (reason, hint) =
+                split_hint(secret.status_details.as_deref().unwrap_or("no reason was given"));
             let message = format!("the exchange of {name} failed: {reason}");
             let hint = match hint {
                 Some(hint) if hint.contains("bursar ") => hint.to_owned(),
@@ -182,7 +183,7 @@ fn verdict(secret: &Secret) -> Option<CallError> {
         }
         Status::ManualAuthorization => {
             let name = &secret.name;
-            let (reason, hint) = secret.status_details.as_deref().map(split).unzip();
+            let (reason, hint) = secret.status_details.as_deref().map(split_hint).unzip();
             let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
             let message = format!("{name} has to be authorized by a person in a browser{reason}");
             let mend = format!("bursar secret reauthorize {name}");
@@ -194,11 +195,6 @@ fn verdict(secret: &Secret) -> Option<CallError> {
             Some(CallError::new(ErrorName::NeedsAuthorization, message).hint(hint))
         }
     }
-}
-
-/// The details of a failure end with what to do about it.
-fn split(details: &str) -> (&str, Option<&str>) {
-    details.split_once("; hint: ").map_or((details, None), |(reason, hint)| (reason, Some(hint)))
 }
 
 fn print(session: &Session, secret: &Secret) -> Result<(), Stop> {

@@ -12,7 +12,7 @@ use crate::refresh::Flight;
 use crate::vault::catalog::Secret;
 use crate::vault::store::Id;
 use bursar_proto::call::SecretAuthorize;
-use bursar_proto::error::{CallError, ErrorName};
+use bursar_proto::error::{CallError, ErrorName, split_hint};
 use bursar_proto::fields::Invalid;
 use bursar_proto::kind::{Change as Happened, Status};
 use bursar_proto::name::{Qualified, Reference};
@@ -155,8 +155,8 @@ impl Agent {
             Some(secret) if secret.status == Status::Succeeded => Outcome::Succeeded(secret.full_name()),
             Some(secret) => {
                 let details = secret.status_details.as_deref().unwrap_or("it ended before there was a token");
-                let (reason, hint) = details.split_once("; hint: ").unwrap_or((details, ""));
-                Outcome::Failed(secret.full_name(), reason.to_owned(), hint.to_owned())
+                let (reason, hint) = split_hint(details);
+                Outcome::Failed(secret.full_name(), reason.to_owned(), hint.unwrap_or_default().to_owned())
             }
         }
     }

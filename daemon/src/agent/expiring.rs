@@ -6,7 +6,7 @@ use crate::hook::{Event, Occasion};
 use crate::vault::VaultError;
 use crate::vault::catalog::{Catalog, ClientSecret, Secret};
 use bursar_proto::call::ExpiringList;
-use bursar_proto::error::CallError;
+use bursar_proto::error::{CallError, split_hint};
 use bursar_proto::kind::{Ending, SecretType, Status};
 use bursar_proto::name::OrganizationName;
 use bursar_proto::reply::Expiring;
@@ -162,11 +162,8 @@ fn failing(secret: &Secret, now: Timestamp) -> Option<Expiring> {
     };
     secret.environment?;
     let details = details.as_deref().unwrap_or(otherwise);
-    let (reason, hint) = match details.split_once("; hint: ") {
-        Some((reason, hint)) => (reason, hint.to_owned()),
-        None => (details, mends),
-    };
-    let (reason, hint) = (Some(reason.to_owned()), Some(hint));
+    let (reason, hint) = split_hint(details);
+    let (reason, hint) = (Some(reason.to_owned()), Some(hint.map_or(mends, str::to_owned)));
     Some(Expiring { reason, hint, ..of_secret(Ending::Token, secret, expires_at, now) })
 }
 

@@ -6,7 +6,7 @@ use crate::vault::backup::BackupError;
 use crate::vault::catalog::Secret;
 use crate::vault::header::HeaderError;
 use crate::vault::store::StoreError;
-use bursar_proto::error::{CallError, ErrorName};
+use bursar_proto::error::{CallError, ErrorName, split_hint};
 use bursar_proto::kind::Status;
 use bursar_proto::name::Qualified;
 
@@ -90,9 +90,8 @@ pub(super) fn needs_authorization(secret: &Secret) -> CallError {
     let waits = format!("{full} waits for a person to authorize it in a browser");
     match &secret.status_details {
         Some(details) => explained(ErrorName::NeedsAuthorization, &format!("{waits}: "), details, secret),
-        None => CallError::new(ErrorName::NeedsAuthorization, waits).hint(format!(
-            "open its authorization url, or ask for a new one: bursar secret reauthorize {full}"
-        )),
+        None => CallError::new(ErrorName::NeedsAuthorization, waits)
+            .hint(format!("ask for its authorization url: bursar secret reauthorize {full}")),
     }
 }
 
@@ -107,7 +106,8 @@ pub(super) fn failed(secret: &Secret, cause: Cause, details: &str) -> CallError 
 
 /// An error out of a failure's details, which end with what to do about them.
 pub(super) fn explained(error: ErrorName, what: &str, details: &str, secret: &Secret) -> CallError {
-    let (reason, hint) = details.split_once("; hint: ").unwrap_or((details, "see to that"));
+    let (reason, hint) = split_hint(details);
+    let hint = hint.unwrap_or("see to that");
     let hint = if hint.contains("bursar secret ") {
         hint.to_owned()
     } else if secret.status == Status::Succeeded && secret.last_failure != Some(Cause::Permanent) {

@@ -7,14 +7,11 @@ use crate::issuer::named;
 use crate::vault::catalog::{Catalog, IssuerSettings};
 use crate::vault::record::IssuerClientV1;
 use crate::vault::{Change, part};
-use bursar_proto::call::{IssuerConfigure, IssuerShow};
+use bursar_proto::call::{ISSUER_CLIENT_MAX, IssuerConfigure, IssuerShow};
 use bursar_proto::error::{CallError, ErrorName};
 use bursar_proto::fields::Invalid;
 use bursar_proto::kind::Issuer;
 use bursar_proto::reply;
-
-/// The longest client id or client secret, in bytes; Google's have less than a hundred.
-const CLIENT_MAX: usize = 2_048;
 
 impl Agent {
     pub(super) async fn issuer_configure(
@@ -87,8 +84,8 @@ fn check(field: &str, text: &str) -> Result<(), Invalid> {
     if text.trim().is_empty() {
         return Err(Invalid::field(field, "must not be empty"));
     }
-    if text.len() > CLIENT_MAX {
-        return Err(Invalid::field(field, format!("is over {CLIENT_MAX} bytes")));
+    if text.len() > ISSUER_CLIENT_MAX {
+        return Err(Invalid::field(field, format!("is over {ISSUER_CLIENT_MAX} bytes")));
     }
     if text.chars().any(char::is_control) {
         return Err(Invalid::field(field, "has control characters, such as a line break"));

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio_util::sync::CancellationToken;
 
 /// Connections at once: a browser opens some ahead and says nothing on them; whoever opens more is no browser, and gives up
-/// the oldest of its silent ones. More than can come while the runtime does not look what the others have said.
+/// the oldest of its silent ones.
 const CONNECTIONS_MAX: usize = 64;
 
 /// The connections, the oldest first.

@@ -27,7 +27,10 @@ use tokio::net::{TcpListener, TcpStream};
 /// How long a client may take for its head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a connection may last: an exchange by its own limits, and the page.
+/// How long the last page is waited for: more than an exchange takes by its usual limits, less than browsers do.
+const PAGE_WAIT: Duration = Duration::from_secs(100);
+
+/// How long a connection may last: the head, the wait, and the page.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(150);
 
 /// The most bytes of a head: what browsers send has two or three thousand, and a redirect's address some more.
@@ -159,8 +162,14 @@ async fn callback(agent: &Arc<Agent>, query: &str, client: SocketAddr, port: u16
     if agent.authorizations.asker(redirect.state.expose()).is_none() {
         return whole(StatusCode::BAD_REQUEST, &page::unknown());
     }
-    let user = tokio::task::spawn_blocking(move || peer::user_of(client, port)).await;
-    let user = user.ok().and_then(Result::ok).flatten();
+    let user = match tokio::task::spawn_blocking(move || peer::user_of(client, port)).await {
+        Ok(Ok(user)) => user,
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "the kernel does not tell whose browser came back");
+            None
+        }
+        Err(_) => None,
+    };
     match agent.land(redirect, user, None) {
         Ok((result, _)) => {
             let mut response = whole(StatusCode::SEE_OTHER, &page::on_the_way());
@@ -177,8 +186,10 @@ async fn callback(agent: &Arc<Agent>, query: &str, client: SocketAddr, port: u16
 async fn last_page(agent: &Arc<Agent>, result: &str) -> Option<Page> {
     let authorizations: &Authorizations = &agent.authorizations;
     let (secret, over) = authorizations.result(result)?;
-    if let Some(over) = over {
-        ended(over).await;
+    if let Some(over) = over
+        && tokio::time::timeout(PAGE_WAIT, ended(over)).await.is_err()
+    {
+        return Some(page::on_the_way());
     }
     authorizations.shown(result, agent.clock.now());
     Some(page::outcome(&agent.authorized(&secret)))

@@ -135,8 +135,8 @@ pub(super) fn refused(refused: &NotTaken) -> Page {
             Some(format!("bursar secret reactivate {name}")),
         ),
         NotTaken::Stranger => page(
-            "This browser belongs to another user",
-            "Only the user who asked for the authorization can finish it. If that is you, finish it by hand:",
+            "This browser is not known to be yours",
+            "Only the user who asked for the authorization can finish it. If that is you, finish it by hand, in a terminal:",
             Some("bursar secret reauthorize NAME --no-browser".into()),
         ),
     }
@@ -152,12 +152,12 @@ pub(super) fn unknown() -> Page {
     }
 }
 
-/// Shown where a browser does not follow.
+/// Shown where a browser does not follow, and where the issuer takes its time.
 pub(super) fn on_the_way() -> Page {
     Page {
         good: true,
         title: "One moment".into(),
-        text: "The token is being fetched. Whether it worked, a terminal tells you:".into(),
+        text: "The token is being fetched. Load this page again in a while; a terminal tells you, too, whether it worked:".into(),
         command: Some("bursar secret list".into()),
     }
 }
@@ -201,7 +201,11 @@ fn advice(hint: &str) -> (String, Option<String>) {
         Some("") => "Then".to_owned(),
         Some(before) => format!("{}. Then", sentence(before)),
     };
-    let commands = commands.split("; ").filter_map(|part| Some(&part[part.find("bursar ")?..]));
+    // the first way is enough here
+    let commands = commands
+        .split("; ")
+        .take_while(|part| !part.starts_with("or "))
+        .filter_map(|part| Some(&part[part.find("bursar ")?..]));
     let commands = commands.collect::<Vec<_>>().join("\n");
     (advice, (!commands.is_empty()).then_some(commands))
 }

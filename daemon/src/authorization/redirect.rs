@@ -1,12 +1,10 @@
 //! What the issuer sends a browser back with: RFC 6749 sections 4.1.2 and 4.1.2.1.
 
 use super::CALLBACK;
+use bursar_proto::call::REDIRECT_MAX;
 use bursar_proto::sensitive::Sensitive;
 use std::borrow::Cow;
 use url::{Host, Url};
-
-/// The longest address that is read, in bytes: what a browser's address bar takes, and far more than a code needs.
-pub(crate) const ADDRESS_MAX: usize = 8 * 1024;
 
 /// The longest state or code, in bytes; Google's codes have less than a hundred.
 const PART_MAX: usize = 4 * 1024;
@@ -60,7 +58,7 @@ impl Redirect {
     /// Reads a whole address, as a person copies it out of a browser.
     pub(crate) fn parse_address(address: &str) -> Result<Self, Malformed> {
         let address = address.trim();
-        if address.len() > ADDRESS_MAX {
+        if address.len() > REDIRECT_MAX {
             return Err(Malformed);
         }
         let url = Url::parse(address).map_err(|_| Malformed)?;
@@ -143,7 +141,7 @@ mod tests {
         assert!(Redirect::parse(&query(PART_MAX + 1)).is_err());
         let address =
             |fill: usize| format!("http://127.0.0.1:1{CALLBACK}?code=c&state=s&x={}", "x".repeat(fill));
-        let room = ADDRESS_MAX - address(0).len();
+        let room = REDIRECT_MAX - address(0).len();
         assert!(Redirect::parse_address(&address(room)).is_ok());
         assert!(Redirect::parse_address(&address(room + 1)).is_err());
     }

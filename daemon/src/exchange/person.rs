@@ -9,6 +9,7 @@ use super::http::{Http, TokenRequest};
 use super::wire::Sent;
 use super::{Cause, Failure, Granted, Reach};
 use crate::clock::Clock;
+use bursar_proto::error::split_hint;
 use bursar_proto::kind::Issuer;
 use bursar_proto::sensitive::Sensitive;
 use std::pin::Pin;
@@ -113,7 +114,8 @@ pub(super) async fn exchange(grant: &Grant, clock: &dyn Clock, http: &Http) -> R
 
 /// Says whether the proof left, and of a code that it takes a new one in any case.
 fn told(failure: &Failure, by: By) -> Failure {
-    let (reason, hint) = failure.details.split_once("; hint: ").unwrap_or((&failure.details, ""));
+    let (reason, hint) = split_hint(&failure.details);
+    let hint = hint.unwrap_or_default();
     let reach = match failure.reach {
         Reach::Unsent => "; nothing was sent",
         Reach::Unanswered => "; the request was sent, and its answer is not known",

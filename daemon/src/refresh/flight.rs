@@ -1,13 +1,12 @@
 //! One exchange at a time per secret: whoever needs it joins the flight, and all share its outcome.
 
 use super::person::PersonsJob;
-use super::settle::{Over, grant_changes, log, occasion, settled};
+use super::settle::{Over, Settled};
 use crate::agent::Agent;
-use crate::audit::{Entry, OK};
 use crate::credentials::Credentials;
-use crate::exchange::{By, Failure, Offer, Reach, judge};
+use crate::exchange::{By, Failure, Offer, judge};
+use crate::vault::Unlocked;
 use crate::vault::store::{Id, IdMap};
-use crate::vault::{Change, Unlocked, VaultError};
 use bursar_proto::kind::ExchangePolicy;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -262,91 +261,6 @@ impl Agent {
             }
         }
     }
-
-    /// Takes an outcome into the record and waits until that is durable.
-    async fn settle(&self, id: Id, over: &Over) -> Settled {
-        let written = 'write: {
-            let mut vault = self.vault();
-            let Ok(unlocked) = vault.unlocked() else { return Settled::Locked };
-            let name = match unlocked.catalog.secrets.get(&id) {
-                None => return Settled::Durable,
-                Some(secret) if secret.revision != over.revision => break 'write None,
-                Some(secret) => secret.full_name(),
-            };
-            let number = unlocked.audit_bounds().1;
-            let word = over.outcome.as_ref().map_or("failed", |_| OK);
-            let entry = [Entry::of_agent("exchange", (id, name), word, self.clock.now()).record()];
-            let written = unlocked.write(&entry, |catalog| {
-                let mut changes = grant_changes(catalog, id, over)?;
-                let mut happened = None;
-                catalog.update_secret(&id, |secret| {
-                    secret.in_flight = false;
-                    let (what, artifact) = settled(secret, over);
-                    happened = Some(what);
-                    if let Some((expires_at, artifact)) = artifact {
-                        changes.push(Change::Artifact(id, Some((Some(expires_at), artifact))));
-                    }
-                });
-                changes.push(Change::Secret(id));
-                Ok::<_, VaultError>((changes, happened))
-            });
-            Some(written.map(|written| (written, number, entry)))
-        };
-        let Some(written) = written else { return self.superseded(id, over).await };
-        let happened = match written {
-            Ok(((committed, happened), number, entry)) => match self.durable(committed).await {
-                Ok(()) => {
-                    self.audit.tell(number, &entry);
-                    happened
-                }
-                Err(_) => return Settled::NotWritten,
-            },
-            Err(error) => {
-                tracing::error!(%error, "the outcome of an exchange could not be written");
-                self.unspoil();
-                return Settled::NotWritten;
-            }
-        };
-        let mut vault = self.vault();
-        if let Ok(unlocked) = vault.unlocked()
-            && let Some(secret) = unlocked.catalog.secrets.get(&id)
-            && let Some(happened) = happened
-        {
-            log(secret, happened);
-            self.tell(secret, happened);
-            if let Some(occasion) = occasion(&unlocked.catalog, secret, happened, self.clock.now()) {
-                self.hooks.fire(occasion);
-            }
-        }
-        Settled::Durable
-    }
-
-    /// The secret was changed meanwhile: of the outcome nothing counts but that there was an answer, and a refresh token in the
-    /// place of one that is gone.
-    async fn superseded(&self, id: Id, over: &Over) -> Settled {
-        let Some(person) = over.person.as_ref().filter(|_| over.by == Some(By::RefreshToken)) else {
-            return Settled::Superseded;
-        };
-        let (answered, token) = match &over.outcome {
-            Ok((granted, _)) => (true, granted.refresh_token.as_ref()),
-            Err(failure) => (failure.reach == Reach::Answered, person.rotated.as_ref()),
-        };
-        if answered && !self.keep_rotated(id, person, token).await {
-            return Settled::NotWritten;
-        }
-        Settled::Superseded
-    }
-}
-
-enum Settled {
-    /// The outcome is on disk, or there is nothing left to write it to.
-    Durable,
-    /// The credentials were changed meanwhile: exchange the new ones.
-    Superseded,
-    /// The disk did not take it.
-    NotWritten,
-    /// The vault is locked.
-    Locked,
 }
 
 #[cfg(test)]

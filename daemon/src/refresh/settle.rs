@@ -1,13 +1,16 @@
-//! What comes of an exchange that is over: how the secret's record changes, what is told to the log and the hook. Pure.
+//! What comes of an exchange that is over: it is taken into the secret's record, and once that is durable it is told.
 
 use super::person::{PersonsJob, granted, ungranted};
 use super::plan;
+use crate::agent::Agent;
+use crate::audit::{Entry, OK};
 use crate::credentials::Artifact;
 use crate::exchange::{By, Cause, Failure, Granted, Lifetime, Reach};
 use crate::hook::{Event, Occasion};
 use crate::vault::catalog::{Catalog, Secret};
 use crate::vault::store::Id;
 use crate::vault::{Change, VaultError};
+use bursar_proto::error::split_hint;
 use bursar_proto::kind::{Change as Happened, RefreshStatus, Status};
 use bursar_proto::time::Timestamp;
 
@@ -36,8 +39,96 @@ impl Over {
 /// What came of it.
 pub(super) type Outcome = Result<(Granted, Lifetime), Failure>;
 
+/// What became of an outcome.
+pub(super) enum Settled {
+    /// The outcome is on disk, or there is nothing left to write it to.
+    Durable,
+    /// The credentials were changed meanwhile: exchange the new ones.
+    Superseded,
+    /// The disk did not take it.
+    NotWritten,
+    /// The vault is locked.
+    Locked,
+}
+
+impl Agent {
+    /// Takes an outcome into the record and waits until that is durable.
+    pub(super) async fn settle(&self, id: Id, over: &Over) -> Settled {
+        let written = 'write: {
+            let mut vault = self.vault();
+            let Ok(unlocked) = vault.unlocked() else { return Settled::Locked };
+            let name = match unlocked.catalog.secrets.get(&id) {
+                None => return Settled::Durable,
+                Some(secret) if secret.revision != over.revision => break 'write None,
+                Some(secret) => secret.full_name(),
+            };
+            let number = unlocked.audit_bounds().1;
+            let word = over.outcome.as_ref().map_or("failed", |_| OK);
+            let entry = [Entry::of_agent("exchange", (id, name), word, self.clock.now()).record()];
+            let written = unlocked.write(&entry, |catalog| {
+                let mut changes = grant_changes(catalog, id, over)?;
+                let mut happened = None;
+                catalog.update_secret(&id, |secret| {
+                    secret.in_flight = false;
+                    let (what, artifact) = settled(secret, over);
+                    happened = Some(what);
+                    if let Some((expires_at, artifact)) = artifact {
+                        changes.push(Change::Artifact(id, Some((Some(expires_at), artifact))));
+                    }
+                });
+                changes.push(Change::Secret(id));
+                Ok::<_, VaultError>((changes, happened))
+            });
+            Some(written.map(|written| (written, number, entry)))
+        };
+        let Some(written) = written else { return self.superseded(id, over).await };
+        let happened = match written {
+            Ok(((committed, happened), number, entry)) => match self.durable(committed).await {
+                Ok(()) => {
+                    self.audit.tell(number, &entry);
+                    happened
+                }
+                Err(_) => return Settled::NotWritten,
+            },
+            Err(error) => {
+                tracing::error!(%error, "the outcome of an exchange could not be written");
+                self.unspoil();
+                return Settled::NotWritten;
+            }
+        };
+        let mut vault = self.vault();
+        if let Ok(unlocked) = vault.unlocked()
+            && let Some(secret) = unlocked.catalog.secrets.get(&id)
+            && let Some(happened) = happened
+        {
+            log(secret, happened);
+            self.tell(secret, happened);
+            if let Some(occasion) = occasion(&unlocked.catalog, secret, happened, self.clock.now()) {
+                self.hooks.fire(occasion);
+            }
+        }
+        Settled::Durable
+    }
+
+    /// The secret was changed meanwhile: of the outcome nothing counts but that there was an answer, and a refresh token in the
+    /// place of one that is gone.
+    async fn superseded(&self, id: Id, over: &Over) -> Settled {
+        let Some(person) = over.person.as_ref().filter(|_| over.by == Some(By::RefreshToken)) else {
+            return Settled::Superseded;
+        };
+        let (answered, token) = match &over.outcome {
+            Ok((granted, _)) => (true, granted.refresh_token.as_ref()),
+            Err(failure) => (failure.reach == Reach::Answered, person.rotated.as_ref()),
+        };
+        if answered && !self.keep_rotated(id, person, token).await {
+            return Settled::NotWritten;
+        }
+        Settled::Superseded
+    }
+}
+
 /// What an outcome changes of what a person granted.
-pub(super) fn grant_changes(catalog: &mut Catalog, id: Id, over: &Over) -> Result<Vec<Change>, VaultError> {
+fn grant_changes(catalog: &mut Catalog, id: Id, over: &Over) -> Result<Vec<Change>, VaultError> {
     match (&over.outcome, &over.person) {
         (Ok((Granted { refresh_token: Some(token), .. }, _)), Some(person)) => {
             granted(catalog, id, &person.client, token)
@@ -52,7 +143,7 @@ pub(super) fn grant_changes(catalog: &mut Catalog, id: Id, over: &Over) -> Resul
 }
 
 /// Takes an outcome into a record: pure. Answers what happened and the artifact to save.
-pub(super) fn settled(secret: &mut Secret, over: &Over) -> (Happened, Option<(Timestamp, Artifact)>) {
+fn settled(secret: &mut Secret, over: &Over) -> (Happened, Option<(Timestamp, Artifact)>) {
     // a code is a beginning, whatever was there before
     let first = secret.status == Status::Pending || over.by == Some(By::Code);
     let sent_at = over.sent_at;
@@ -78,7 +169,11 @@ pub(super) fn settled(secret: &mut Secret, over: &Over) -> (Happened, Option<(Ti
             (Happened::Refreshed, artifact)
         }
         Err(failure) => {
-            let failure = failure.clone().of(&secret.full_name());
+            let mut failure = failure.clone().of(&secret.full_name());
+            if over.by == Some(By::Code) && !secret.grant.is_empty() {
+                failure.details += "; or go on with what was allowed before: bursar secret retry ";
+                failure.details += &secret.full_name().to_string();
+            }
             match (failure.reach, &over.person) {
                 (Reach::Answered, _) => secret.unanswered = None,
                 // marked, and then it did not leave
@@ -109,12 +204,7 @@ fn failed(secret: &mut Secret, failure: &Failure, first: bool, now: Timestamp) -
 }
 
 /// What the hook is told of.
-pub(super) fn occasion(
-    catalog: &Catalog,
-    secret: &Secret,
-    happened: Happened,
-    now: Timestamp,
-) -> Option<Occasion> {
+fn occasion(catalog: &Catalog, secret: &Secret, happened: Happened, now: Timestamp) -> Option<Occasion> {
     let event = match happened {
         Happened::NeedsAuthorization => Event::NeedsAuthorization,
         Happened::Refreshed => Event::Refreshed,
@@ -124,10 +214,10 @@ pub(super) fn occasion(
     let name = secret.full_name();
     let details = secret.refresh_status_details.as_deref().or(secret.status_details.as_deref());
     let details = details.filter(|_| event != Event::Refreshed);
-    let (details, hint) = match details.map(|text| text.split_once("; hint: ").unwrap_or((text, ""))) {
+    let (details, hint) = match details.map(split_hint) {
         None => (None, None),
-        Some((reason, "")) => (Some(reason), Some(format!("try again: bursar secret retry {name}"))),
-        Some((reason, hint)) => (Some(reason), Some(hint.to_owned())),
+        Some((reason, None)) => (Some(reason), Some(format!("try again: bursar secret retry {name}"))),
+        Some((reason, Some(hint))) => (Some(reason), Some(hint.to_owned())),
     };
     Some(Occasion {
         secret: Some(name),
@@ -140,7 +230,7 @@ pub(super) fn occasion(
 }
 
 /// Tells the log.
-pub(super) fn log(secret: &Secret, happened: Happened) {
+fn log(secret: &Secret, happened: Happened) {
     let name = secret.full_name();
     match happened {
         Happened::Refreshed => tracing::info!(secret = %name, "exchanged"),

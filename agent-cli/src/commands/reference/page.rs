@@ -15,7 +15,7 @@ const EXIT_STATUS: &[(&str, &str)] = &[
     ("6", "a person has to authorize"),
     (
         "7",
-        "not available: failed, expired, deactivated, unbound, pending, an issuer that is not set up; get of a secret whose exchange failed earlier is always this",
+        "not available: failed, expired, deactivated, unbound, pending, an issuer that is not set up, a port that is taken; get of a secret whose exchange failed earlier is always this",
     ),
     ("8", "the issuer was not reached by an exchange that this command made or followed"),
     ("9", "the agent cannot be reached"),

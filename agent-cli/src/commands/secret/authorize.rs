@@ -11,7 +11,7 @@ use crate::browser::{self, Opening, opening};
 use crate::output::text::{now, printable, time};
 use crate::session::Session;
 use crate::stop::Stop;
-use bursar_proto::call::SecretAuthorize;
+use bursar_proto::call::{REDIRECT_MAX, SecretAuthorize};
 use bursar_proto::error::{CallError, ErrorName};
 use bursar_proto::kind::SecretType;
 use bursar_proto::name::Qualified;
@@ -21,9 +21,6 @@ use bursar_proto::time::Timestamp;
 use std::io::{IsTerminal, stdout};
 use std::process::Child;
 use zeroize::Zeroizing;
-
-/// The longest address that is taken, in bytes: what browsers and servers agree on, and many times what issuers send.
-const REDIRECT_MAX: usize = 8 * 1024;
 
 /// How often a person may paste something else.
 const TRIES: u32 = 3;

@@ -10,7 +10,7 @@ use crate::vault::catalog::{Secret, Unanswered};
 use crate::vault::crypto::hex;
 use crate::vault::store::Id;
 use bursar_proto::call::{SECRETS_PAGE_MAX, SecretList};
-use bursar_proto::error::CallError;
+use bursar_proto::error::{CallError, split_hint};
 use bursar_proto::fields::Invalid;
 use bursar_proto::kind::{FailureCause, Status};
 use bursar_proto::name::{Name, OrganizationName, Reference};
@@ -160,9 +160,9 @@ fn with_unanswered(details: Option<&str>, unanswered: Option<Unanswered>) -> Opt
         None => sent,
         // the failure that is told is that of this very request
         Some(details) if details.contains("its answer is not known") => details.to_owned(),
-        Some(details) => match details.split_once("; hint: ") {
-            Some((reason, hint)) => format!("{reason}; before that, {sent}; hint: {hint}"),
-            None => format!("{details}; before that, {sent}"),
+        Some(details) => match split_hint(details) {
+            (reason, Some(hint)) => format!("{reason}; before that, {sent}; hint: {hint}"),
+            (reason, None) => format!("{reason}; before that, {sent}"),
         },
     })
 }
