@@ -10,6 +10,7 @@ mod jwt;
 mod lifetime;
 mod marked;
 mod person;
+mod refusal;
 mod signer;
 mod wire;
 
