@@ -189,6 +189,13 @@ impl Drop for Issuers {
     }
 }
 
+/// What is made of an answer to a person's grant that carried `secrets`.
+#[cfg(fuzzing)]
+pub(crate) fn judged(status: u16, body: &[u8], by: By, secrets: Vec<&str>) -> Result<Granted, Failure> {
+    let answer = wire::Answer { sent_at: Timestamp::from_seconds(0), status, content_type: None, body };
+    wire::judge(&answer, &wire::Sent { secrets, person: Some((bursar_proto::kind::Issuer::Google, by)) })
+}
+
 async fn run(job: Job, http: Arc<http::Http>) {
     let granted = match &job.offer {
         Offer::Grant(grant) => person::exchange(grant, &*job.clock, &http).await,

@@ -36,6 +36,8 @@ mod clock;
 mod config;
 mod credentials;
 mod exchange;
+#[cfg(fuzzing)]
+pub mod fuzz;
 mod harden;
 mod hook;
 mod issuer;

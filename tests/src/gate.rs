@@ -3,10 +3,11 @@
 //! Shut, it is an issuer behind a network that swallows: who knocks gets neither a connection nor a refusal.
 
 use crate::patience::until;
-use rustix::net::{AddressFamily, SocketType, bind, listen, socket};
+use rustix::net::{AddressFamily, SocketType, bind, getsockname, listen, socket};
 use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,6 +19,35 @@ const SYN_SENT: &str = "02";
 
 /// Who is not let in within this time finds the queue full; on loopback a connection is a matter of microseconds.
 const FULL: Duration = Duration::from_secs(1);
+
+/// A port that is taken and that nobody listens on: whoever knocks is refused, whatever else this machine runs.
+#[derive(Debug)]
+pub struct Wall {
+    port: u16,
+    _socket: OwnedFd,
+}
+
+impl Wall {
+    /// A new one.
+    pub fn new() -> Self {
+        let socket = socket(AddressFamily::INET, SocketType::STREAM, None).expect("a socket");
+        bind(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        let address = getsockname(&socket).expect("the address of a socket");
+        let address: SocketAddrV4 = address.try_into().expect("an address of this kind");
+        Self { port: address.port(), _socket: socket }
+    }
+
+    /// A token endpoint there.
+    pub fn token_url(&self) -> String {
+        format!("http://127.0.0.1:{}/token", self.port)
+    }
+}
+
+impl Default for Wall {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 /// The gate; open at first. It goes with the value.
 #[derive(Debug)]

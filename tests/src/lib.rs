@@ -71,7 +71,7 @@ pub use browser::{Browser, Choice};
 pub use cli::Run;
 pub use daemon::Daemon;
 pub use fault::{FaultIssuer, Reply};
-pub use gate::Gate;
+pub use gate::{Gate, Wall};
 pub use google::{Google, Hold};
 pub use home::{Home, configured, open_vault};
 pub use patience::until;

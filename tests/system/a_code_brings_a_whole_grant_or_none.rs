@@ -3,7 +3,7 @@
 
 use bursar_tests::google::{SCOPES, ask, ask_again, exchanged_at, redirected};
 use bursar_tests::http::visit;
-use bursar_tests::{FaultIssuer, Google, Home, Reply, now, open_vault, seconds};
+use bursar_tests::{FaultIssuer, Google, Home, Reply, Wall, now, open_vault, seconds};
 use serde_json::{Value, json};
 
 const JSON: &str = "application/json";
@@ -69,8 +69,8 @@ fn what_is_no_grant_fails_and_a_new_code_mends_it() {
 #[test]
 fn an_issuer_that_cannot_be_reached_is_told_apart_from_one_that_does_not_answer() {
     let (home, _daemon) = open_vault();
-    let gone = FaultIssuer::new(Reply::Drop).token_url();
-    exchanged_at(&home, &gone);
+    let gone = Wall::new();
+    exchanged_at(&home, &gone.token_url());
     let (page, secret) = landed(&home, &ask(&home, "ads"));
     let details = secret["status_details"].as_str().unwrap();
     assert!(details.contains("nothing was sent") && !details.contains("not known"), "{secret}");

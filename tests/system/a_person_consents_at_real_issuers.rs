@@ -4,7 +4,7 @@
 use bursar_tests::browser::Look;
 use bursar_tests::google::{SCOPES, of_another_site};
 use bursar_tests::http::{escape, get, parameters, send};
-use bursar_tests::{Browser, Choice, FaultIssuer, Google, Hold, Reply};
+use bursar_tests::{Browser, Choice, FaultIssuer, Google, Hold, Reply, Wall};
 use serde_json::Value;
 use std::fs;
 use std::thread;
@@ -207,9 +207,9 @@ fn a_browser_tells_what_a_page_does_and_that_nobody_answers() {
     assert_eq!(loud.ran, [loud.address.as_str(), loud.address.as_str()], "the script and the handler");
     assert!(loud.requests.contains(&(format!("{origin}/picture"), Some(loud.address.clone()))), "{loud:?}");
 
-    let gone = FaultIssuer::new(Reply::Drop).token_url();
-    let nobody = browser.walk(&gone, Choice::Nothing);
-    assert_eq!((nobody.address, nobody.status), (gone, None));
+    let gone = Wall::new();
+    let nobody = browser.walk(&gone.token_url(), Choice::Nothing);
+    assert_eq!((nobody.address, nobody.status), (gone.token_url(), None));
     assert!(nobody.failed.is_some());
 }
 

@@ -1,7 +1,7 @@
 //! Whatever an issuer answers: a failure says what failed and what to do, and never what was in the answer.
 
 use bursar_tests::secrets::grant;
-use bursar_tests::{FaultIssuer, Home, Reply, configured, open_vault};
+use bursar_tests::{FaultIssuer, Home, Reply, Wall, configured, open_vault};
 use serde_json::{Value, json};
 
 /// Stands in every answer of the issuer, and must not come back.
@@ -85,8 +85,8 @@ fn silence_is_bounded_and_an_unreachable_issuer_is_no_fault_of_the_credentials()
     let (home, _daemon) = configured("[http]\ntotal_timeout = \"2s\"\n");
     let issuer = FaultIssuer::new(Reply::Hang);
     fails(&home, "silent", &issuer.token_url());
-    let gone = FaultIssuer::new(Reply::Drop).token_url();
-    fails(&home, "gone", &gone);
+    let gone = Wall::new();
+    fails(&home, "gone", &gone.token_url());
     assert_eq!(home.refused("secret.test", json!({ "secret": "gone" })), "failed");
 }
 

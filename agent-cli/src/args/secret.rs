@@ -45,6 +45,8 @@ pub(crate) enum Verb {
     /// Ask a person for the grant of a secret, anew: in a browser, within the hour
     #[command(after_help = "Examples:\n  bursar secret reauthorize acme/ads\n  \
                             bursar secret reauthorize acme/ads --no-browser\n\n\
+                            Until a person has come its token is served and not refreshed, and builds with it are \
+                            refused.\n\n\
                             With --json the document comes first, for it has the address, and --wait or --no-browser \
                             follows to the end: the exit code tells it.")]
     Reauthorize(Reauthorize),

@@ -41,8 +41,22 @@ fn configure(session: &Session, issuer: Issuer, configure: Configure) -> Result<
         token_url: configure.token_url,
     };
     // a prompt comes before the connection: the agent need not wait for a person
-    let set = session.connect()?.call(&call).map_err(|error| blame(file.as_deref(), error))?;
-    print(session, &set)
+    let mut client = session.connect()?;
+    let before = client.call(&IssuerShow { issuer }).ok();
+    let set = client.call(&call).map_err(|error| blame(file.as_deref(), error))?;
+    print(session, &set)?;
+    if before.is_some_and(|before| replaces(&before, &set)) {
+        session.printer.note(
+            "what was allowed to the former client waits for a person from its next refresh on, unless the former \
+             client id and token url come back",
+        );
+    }
+    Ok(())
+}
+
+/// Whether refresh tokens of the settings before are of no use under the new ones.
+fn replaces(before: &IssuerSettings, set: &IssuerSettings) -> bool {
+    before.secrets > 0 && (&before.client_id, &before.token_url) != (&set.client_id, &set.token_url)
 }
 
 /// The client's secret: from its file, or from a person.
@@ -102,7 +116,22 @@ mod tests {
         let (session, command) = session(home, line);
         commands::run(&session, command).unwrap();
         drop(session);
-        agent.join().unwrap().remove(0)
+        // what was set before is looked at first
+        agent.join().unwrap().pop().unwrap()
+    }
+
+    #[test]
+    fn another_client_or_token_url_is_told_where_secrets_hang_on_the_former() {
+        let set: IssuerSettings = serde_json::from_value(settings()).unwrap();
+        let with = |change: fn(&mut IssuerSettings)| {
+            let mut other = set.clone();
+            change(&mut other);
+            other
+        };
+        assert!(replaces(&with(|one| one.client_id = "j".into()), &set));
+        assert!(replaces(&with(|one| one.token_url = "https://u".into()), &set));
+        assert!(!replaces(&with(|one| one.authorization_url = "https://b".into()), &set));
+        assert!(!replaces(&with(|one| (one.secrets, one.client_id) = (0, "j".into())), &set));
     }
 
     #[test]

@@ -158,7 +158,10 @@ fn failing(secret: &Secret, now: Timestamp) -> Option<Expiring> {
             "a person has to authorize it",
             format!("authorize it: bursar secret reauthorize {name}"),
         ),
-        _ => return None,
+        Status::Failed => {
+            (&secret.status_details, "its exchange failed", format!("try again: bursar secret retry {name}"))
+        }
+        Status::Succeeded | Status::Pending => return None,
     };
     secret.environment?;
     let details = details.as_deref().unwrap_or(otherwise);

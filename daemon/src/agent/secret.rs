@@ -347,7 +347,9 @@ impl Agent {
         match (kind.has_policy(), given) {
             (true, given) => Ok(Some(given.unwrap_or(self.config().exchange_policy))),
             (false, None) => Ok(None),
-            (false, Some(_)) => Err(Invalid::field("exchange_policy", format!("a {kind} has none")).into()),
+            (false, Some(_)) => {
+                Err(Invalid::field("exchange_policy", format!("the type {kind} has none")).into())
+            }
         }
     }
 

@@ -72,7 +72,14 @@ fn refused_person(issuer: Issuer, by: By, code: Option<&str>, status: u16, shown
         (Some("invalid_client" | "unauthorized_client"), _) => (
             Cause::Permanent,
             format!("the issuer refused the client ({shown})"),
-            format!("set its id and secret anew: bursar {issuer} configure"),
+            match by {
+                By::Code => format!("set its id and secret anew: bursar {issuer} configure"),
+                By::RefreshToken => {
+                    format!(
+                        "set its id and secret anew: bursar {issuer} configure; then: bursar secret retry NAME"
+                    )
+                }
+            },
         ),
         (_, _) if status == 429 || code == Some("temporarily_unavailable") => {
             (Cause::Transient, format!("the issuer gets too many requests ({shown})"), "wait".to_owned())

@@ -224,7 +224,10 @@ fn withdrawn(reason: &str) -> Failure {
 
 /// The refresh token is kept: the client may be set up again for which it is good.
 fn of_another_client() -> Failure {
-    withdrawn("it was allowed to another OAuth client than the one that is set up now")
+    unsent(
+        Cause::Withdrawn,
+        "it was allowed with another client id or token url than are set up now; hint: bursar secret reauthorize NAME; or set those up again, and: bursar secret retry NAME".into(),
+    )
 }
 
 fn unsent(cause: Cause, details: String) -> Failure {

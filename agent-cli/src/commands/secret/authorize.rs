@@ -22,6 +22,9 @@ use std::io::{IsTerminal, stdout};
 use std::process::Child;
 use zeroize::Zeroizing;
 
+/// What a person can mend by another paste.
+const RETRIED: [ErrorName; 3] = [ErrorName::Invalid, ErrorName::NeedsAuthorization, ErrorName::Locked];
+
 /// How often a person may paste something else.
 const TRIES: u32 = 3;
 
@@ -73,7 +76,8 @@ pub(super) fn run(
     session.printer.note(&notice(secret, url, opening, now()));
     let browser = match opening {
         Opening::Open => open(session, url),
-        Opening::Offer if session.input.agrees("open it in a browser now?") => open(session, url),
+        // who does not follow it wants the prompt back
+        Opening::Offer if followed && session.input.agrees("open it in a browser now?") => open(session, url),
         Opening::Elsewhere => {
             if let Some(ended) = pasted(session, &secret.name)? {
                 return end(session, &ended);
@@ -167,15 +171,16 @@ fn take(
         }
         match address(&text).and_then(&send) {
             Ok(ended) => return Ok(Some(ended)),
-            Err(refused) if refused.name == ErrorName::Invalid && left > 0 => tell(&refused),
+            // the hour still runs, whatever was pasted: an older address, half of one, or into a locked vault
+            Err(refused) if RETRIED.contains(&refused.name) && left > 0 => tell(&refused),
             Err(refused) => return Err(refused.into()),
         }
     }
 }
 
-/// Takes a text for the address, or says why it is clearly none.
+/// Takes a text for the address, or says why it is clearly none. Quotes around it come of habit.
 fn address(text: &str) -> Result<Sensitive, CallError> {
-    let text = text.trim();
+    let text = text.trim().trim_matches(['"', '\'']);
     let refused = |reason: String| CallError::new(ErrorName::Invalid, reason);
     if text.len() > REDIRECT_MAX {
         return Err(refused(format!("the address is over {} KiB", REDIRECT_MAX / 1024)));

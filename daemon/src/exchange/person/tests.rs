@@ -327,7 +327,7 @@ fn refusals_say_what_they_mean_for_what_was_offered() {
 }
 
 #[tokio::test]
-async fn a_refused_client_says_what_else_a_code_takes() {
+async fn a_refused_client_says_what_else_it_takes() {
     let body = r#"{"error":"invalid_client"}"#;
     let failure = answered("401 Unauthorized", body, code()).await.unwrap_err();
     assert_eq!(
@@ -335,7 +335,11 @@ async fn a_refused_client_says_what_else_a_code_takes() {
         "the issuer refused the client (invalid_client, HTTP 401); hint: set its id and secret anew: bursar google configure; then: bursar secret reauthorize NAME"
     );
     let failure = answered("401 Unauthorized", body, refresh_token()).await.unwrap_err();
-    assert!(failure.details.ends_with("bursar google configure"), "{}", failure.details);
+    assert!(
+        failure.details.ends_with("bursar google configure; then: bursar secret retry NAME"),
+        "{}",
+        failure.details
+    );
 }
 
 #[test]

@@ -373,7 +373,7 @@ async fn a_grant_to_another_client_is_over_without_a_request() {
     assert_eq!(shown["status"], "manual_authorization");
     assert_eq!(
         text(&shown, "status_details"),
-        "it was allowed to another OAuth client than the one that is set up now; hint: bursar secret reauthorize personal/x"
+        "it was allowed with another client id or token url than are set up now; hint: bursar secret reauthorize personal/x; or set those up again, and: bursar secret retry personal/x"
     );
     assert_eq!((stage.issuer.offered().len(), stage.get("x").await), (1, Ok("token-1".into())));
     // the client for which it is good may be set up again

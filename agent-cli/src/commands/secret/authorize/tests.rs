@@ -83,9 +83,10 @@ fn an_address_of_this_machine_is_handed_over_as_it_is() {
     for line in [
         "http://127.0.0.1:4711/oauth2/callback?code=4/0Ab&state=s",
         "  http://localhost:4711/oauth2/callback?error=access_denied\r",
+        "'http://127.0.0.1:4711/oauth2/callback?code=c&state=s'",
     ] {
         let (taken, told, sent) = typed(false, &[line], |redirect| {
-            assert_eq!(redirect, line.trim());
+            assert_eq!(redirect, line.trim().trim_matches('\''));
             Ok(secret("succeeded"))
         });
         assert!(taken.unwrap().is_some() && told.is_empty());
@@ -127,10 +128,14 @@ fn an_address_has_its_length() {
 fn what_the_agent_does_not_take_for_one_is_asked_for_again_and_other_refusals_end_it() {
     let line = "http://127.0.0.1:1/elsewhere";
     let refuse = |name| move |_: &str| Err(CallError::new(name, "no such address"));
-    let (taken, told, sent) = typed(true, &[line; 3], refuse(ErrorName::Invalid));
-    assert_eq!((taken.unwrap_err().name, told.len(), sent), (ErrorName::Invalid, 2, 3));
-    let (taken, told, sent) = typed(true, &[line], refuse(ErrorName::NeedsAuthorization));
-    assert_eq!((taken.unwrap_err().name.exit_code(), told.len(), sent), (6, 0, 1));
+    for name in [ErrorName::Invalid, ErrorName::NeedsAuthorization, ErrorName::Locked] {
+        let (taken, told, sent) = typed(true, &[line; 3], refuse(name));
+        assert_eq!((taken.unwrap_err().name, told.len(), sent), (name, 2, 3));
+        let (taken, told, sent) = typed(false, &[line], refuse(name));
+        assert_eq!((taken.unwrap_err().name, told.len(), sent), (name, 0, 1));
+    }
+    let (taken, told, sent) = typed(true, &[line], refuse(ErrorName::NotFound));
+    assert_eq!((taken.unwrap_err().name.exit_code(), told.len(), sent), (5, 0, 1));
 }
 
 #[test]
