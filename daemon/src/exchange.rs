@@ -59,7 +59,39 @@ pub(crate) struct Failure {
     pub(crate) details: String,
     /// How far the request came.
     pub(crate) reach: Reach,
+    /// What came in the place of the refresh token that was sent, with an answer that is of no other use.
+    pub(crate) rotated: Option<Rotated>,
 }
+
+/// A refresh token that came with a failure. Wiped with its last holder.
+#[derive(Clone)]
+pub(crate) struct Rotated(Arc<Sensitive>);
+
+impl Rotated {
+    fn new(token: Sensitive) -> Self {
+        Self(Arc::new(token))
+    }
+
+    /// The token itself.
+    pub(crate) fn token(&self) -> &Sensitive {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Rotated {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Rotated(…)")
+    }
+}
+
+/// The same token, not one of the same text.
+impl PartialEq for Rotated {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Rotated {}
 
 /// How far a request came that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,7 +120,12 @@ pub(crate) enum Cause {
 impl Failure {
     /// A failure that the issuer's answer, or a rule of ours, is the reason of.
     pub(crate) fn new(cause: Cause, details: impl Into<String>) -> Self {
-        Self { cause, details: details.into(), reach: Reach::Answered }
+        Self { cause, details: details.into(), reach: Reach::Answered, rotated: None }
+    }
+
+    /// The same with what came in the place of the refresh token that was sent, if that was one.
+    pub(crate) fn with_rotated(self, by: Option<By>, token: Option<Sensitive>) -> Self {
+        Self { rotated: token.filter(|_| by == Some(By::RefreshToken)).map(Rotated::new), ..self }
     }
 
     /// The same with the secret's name in the commands of its hint, which leave room for it.

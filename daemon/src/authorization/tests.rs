@@ -197,7 +197,8 @@ async fn a_second_authorization_of_a_secret_ends_the_first() {
     let (first, other) = (stage.ask("x").await, stage.ask("other").await);
     let (_, mut over) = stage.agent.authorizations.waiting(&stage.id("x"), stage.now()).unwrap();
     let second = stage.ask_again("x").await;
-    assert!(over.changed().await.is_err(), "who waited for the first is told");
+    let told = timeout(PATIENCE, over.changed()).await.expect("who waited for the first is told");
+    assert!(told.is_err());
     let id = stage.id("x");
     assert_eq!(stage.find(&first.parameter("state")), Err(Refused::Lapsed(id)));
     assert_eq!(stage.find(&second.parameter("state")), Ok(id));
@@ -293,9 +294,8 @@ async fn the_listener_closes_when_nobody_needs_it_and_opens_again_on_its_port() 
     assert!(asked.port() == port && is_open(port));
     stage.issuer.says(&[Says::Token(3_600, Some("r"))]);
     stage.authorize("x", &asked.redirect("code=c")).await.unwrap();
-    while stage.agent.authorizations.phases().last() != Some(&Phase::Ended) {
-        tokio::task::yield_now().await;
-    }
+    looked().await;
+    assert_eq!(stage.agent.authorizations.phases().last(), Some(&Phase::Ended));
     stage.later(LAST_PAGE - 1);
     looked().await;
     assert!(is_open(port));
@@ -380,7 +380,8 @@ async fn who_waits_is_answered_when_the_person_has_been_there() {
     let asked = stage.ask("x").await;
     let gate = stage.issuer.stops(true);
     stage.issuer.says(&[Says::Token(3_600, Some("r"))]);
-    let (waited, ()) = tokio::join!(stage.ok("secret.wait", json!({ "secret": "x" })), async {
+    let waits = timeout(PATIENCE, stage.ok("secret.wait", json!({ "secret": "x" })));
+    let (waited, ()) = tokio::join!(waits, async {
         let redirect = asked.redirect("code=c");
         let (authorized, ()) = tokio::join!(stage.authorize("x", &redirect), async {
             gate.arrived().await;
@@ -388,7 +389,7 @@ async fn who_waits_is_answered_when_the_person_has_been_there() {
         });
         authorized.unwrap();
     });
-    assert_eq!(waited["status"], "succeeded");
+    assert_eq!(waited.expect("it is over")["status"], "succeeded");
 }
 
 proptest! {

@@ -108,12 +108,12 @@ pub(super) async fn exchange(grant: &Grant, clock: &dyn Clock, http: &Http) -> R
         authorization: None,
         mark: Some(&grant.mark),
     };
-    let granted = http.token(&turn, request).await.map_err(|failure| told(&failure, grant.by()))?;
+    let granted = http.token(&turn, request).await.map_err(|failure| told(failure, grant.by()))?;
     if grant.by() == By::Code { whole(granted, &grant.scopes) } else { Ok(granted) }
 }
 
 /// Says whether the proof left, and of a code that it takes a new one in any case.
-fn told(failure: &Failure, by: By) -> Failure {
+fn told(failure: Failure, by: By) -> Failure {
     let (reason, hint) = split_hint(&failure.details);
     let hint = hint.unwrap_or_default();
     let reach = match failure.reach {
@@ -130,7 +130,7 @@ fn told(failure: &Failure, by: By) -> Failure {
     };
     let details =
         if hint.is_empty() { format!("{reason}{reach}") } else { format!("{reason}{reach}; hint: {hint}") };
-    Failure { details, ..*failure }
+    Failure { details, ..failure }
 }
 
 /// Checks that a code brought all that was asked for: a refresh token, and each scope (RFC 6749 section 5.1: an answer that

@@ -68,7 +68,11 @@ pub(super) fn judge(answer: &Answer<'_>, sent: &Sent<'_>) -> Result<Granted, Fai
     let members = members(answer.body);
     match (answer.status, members) {
         (200, Some(members)) if members.access_token.is_some() || members.error.is_none() => {
-            grant(&members, sent, answer.sent_at)
+            grant(&members, sent, answer.sent_at).map_err(|failure| {
+                // whatever else is wrong with the answer, the token that was sent may be void now
+                let token = members.refresh_token.and_then(|raw| refresh_token(raw).ok());
+                failure.with_rotated(sent.person.map(|(_, by)| by), token)
+            })
         }
         (200, None) => Err(no_json(answer)),
         (300..400, _) => Err(Failure::new(

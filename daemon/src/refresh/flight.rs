@@ -4,7 +4,7 @@ use super::person::PersonsJob;
 use super::settle::{Over, Settled};
 use crate::agent::Agent;
 use crate::credentials::Credentials;
-use crate::exchange::{By, Failure, Offer, judge};
+use crate::exchange::{By, Failure, Granted, Lifetime, Offer, judge};
 use crate::vault::Unlocked;
 use crate::vault::store::{Id, IdMap};
 use bursar_proto::kind::ExchangePolicy;
@@ -99,6 +99,20 @@ pub(crate) struct Job {
 }
 
 impl Job {
+    /// What was granted with the lifetime that it counts for.
+    ///
+    /// # Errors
+    /// The policy refuses the lifetime.
+    pub(crate) fn judged(&self, granted: Granted) -> Result<(Granted, Lifetime), Failure> {
+        match judge(&self.credentials, self.policy, granted.expires_in) {
+            Ok(lifetime) => Ok((granted, lifetime)),
+            Err(failure) => {
+                let by = self.person.as_ref().map(|person| person.grant.by());
+                Err(failure.with_rotated(by, granted.refresh_token))
+            }
+        }
+    }
+
     /// What is offered to the issuer.
     pub(crate) fn offer(&self) -> Offer {
         match &self.person {
@@ -204,23 +218,12 @@ impl Agent {
         let over = match next {
             Next::Nothing => None,
             Next::Known(failure, by) => over(Some(by), None, self.clock.now(), Err(failure)),
-            Next::Exchange(mut job) => {
+            Next::Exchange(job) => {
                 let outcome = self.issuers().exchange(job.offer(), self.clock.clone()).await;
                 let sent_at = outcome.as_ref().map_or_else(|_| self.clock.now(), |granted| granted.sent_at);
-                let outcome = outcome.and_then(|mut granted| {
-                    match judge(&job.credentials, job.policy, granted.expires_in) {
-                        Ok(lifetime) => Ok((granted, lifetime)),
-                        Err(failure) => {
-                            if let Some(person) = &mut job.person
-                                && person.grant.by() == By::RefreshToken
-                            {
-                                person.rotated = granted.refresh_token.take();
-                            }
-                            Err(failure)
-                        }
-                    }
-                });
-                over(job.person.as_ref().map(|person| person.grant.by()), job.person, sent_at, outcome)
+                let by = job.person.as_ref().map(|person| person.grant.by());
+                let outcome = outcome.and_then(|granted| job.judged(granted));
+                over(by, job.person, sent_at, outcome)
             }
         };
         Ok(over.map(|over| (turn, over)))

@@ -23,8 +23,6 @@ pub(crate) struct PersonsJob {
     pub(super) began_with: Vec<Id>,
     /// The request whose answer was not known before this one.
     pub(super) unanswered_before: Option<Unanswered>,
-    /// The refresh token that came in the place of that one, where nothing else of the answer could be used.
-    pub(super) rotated: Option<Sensitive>,
 }
 
 impl Agent {
@@ -84,7 +82,6 @@ impl Agent {
             client,
             began_with: places(&secret.grant),
             unanswered_before: secret.unanswered,
-            rotated: None,
         }))
     }
 

@@ -5,7 +5,7 @@ use super::plan;
 use crate::agent::Agent;
 use crate::audit::{Entry, OK};
 use crate::credentials::Artifact;
-use crate::exchange::{By, Cause, Failure, Granted, Lifetime, Reach};
+use crate::exchange::{By, Cause, Failure, Granted, Lifetime, Reach, Rotated};
 use crate::hook::{Event, Occasion};
 use crate::vault::catalog::{Catalog, Secret};
 use crate::vault::store::Id;
@@ -118,7 +118,7 @@ impl Agent {
         };
         let (answered, token) = match &over.outcome {
             Ok((granted, _)) => (true, granted.refresh_token.as_ref()),
-            Err(failure) => (failure.reach == Reach::Answered, person.rotated.as_ref()),
+            Err(failure) => (failure.reach == Reach::Answered, failure.rotated.as_ref().map(Rotated::token)),
         };
         if answered && !self.keep_rotated(id, person, token).await {
             return Settled::NotWritten;
@@ -135,8 +135,8 @@ fn grant_changes(catalog: &mut Catalog, id: Id, over: &Over) -> Result<Vec<Chang
         }
         // the issuer said so; what was never asked for may be good yet
         (Err(Failure { cause: Cause::Withdrawn, .. }), Some(_)) => Ok(ungranted(catalog, id)),
-        (Err(_), Some(PersonsJob { rotated: Some(token), client, .. })) => {
-            granted(catalog, id, client, token)
+        (Err(Failure { rotated: Some(rotated), .. }), Some(person)) => {
+            granted(catalog, id, &person.client, rotated.token())
         }
         _ => Ok(Vec::new()),
     }

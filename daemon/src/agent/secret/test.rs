@@ -4,7 +4,7 @@
 use super::named;
 use crate::agent::fault::{failed, inactive};
 use crate::agent::{Agent, secret_id};
-use crate::exchange::{Failure, Granted, Reach, judge};
+use crate::exchange::{Failure, Granted, Reach, Rotated, judge};
 use crate::refresh::{Job, Next, Unreadable};
 use crate::vault::catalog::Secret;
 use crate::vault::crypto::hex;
@@ -79,7 +79,10 @@ impl Agent {
         let granted = self.issuers().exchange(job.offer(), self.clock.clone()).await;
         let answered = granted.as_ref().err().is_none_or(|failure| failure.reach == Reach::Answered);
         if let Some(person) = job.person.as_ref().filter(|_| answered) {
-            let token = granted.as_ref().ok().and_then(|granted| granted.refresh_token.as_ref());
+            let token = match &granted {
+                Ok(granted) => granted.refresh_token.as_ref(),
+                Err(failure) => failure.rotated.as_ref().map(Rotated::token),
+            };
             let late = || {
                 let error =
                     CallError::new(ErrorName::StoreFailed, "what the issuer answered could not be kept");

@@ -343,6 +343,18 @@ async fn a_refused_client_says_what_else_it_takes() {
 }
 
 #[test]
+fn a_new_refresh_token_is_not_lost_with_an_answer_that_is_of_no_use() {
+    for useless in [r#""expires_in":3600"#, r#""access_token":7"#, r#""access_token":"t","expires_in":"x""#] {
+        let body = format!(r#"{{"refresh_token":"next",{useless}}}"#);
+        let failure = told_of(200, &body, By::RefreshToken, Vec::new()).unwrap_err();
+        assert_eq!(failure.rotated.as_ref().unwrap().token().expose(), "next", "{useless}");
+        assert!(!format!("{failure:?}").contains("next"), "{failure:?}");
+        // of a code nothing was granted before, and what it brought is not whole
+        assert!(told_of(200, &body, By::Code, Vec::new()).unwrap_err().rotated.is_none());
+    }
+}
+
+#[test]
 fn a_refresh_token_that_cannot_be_kept_is_refused_and_not_shown() {
     let read = |token: &str| {
         let body = format!(r#"{{"access_token":"t","expires_in":3600,"refresh_token":{token}}}"#);
@@ -426,7 +438,7 @@ proptest! {
                 prop_assert!(!debug.contains(&came), "{}", debug);
             }
             Err(failure) => {
-                let told = told(&failure, by).details;
+                let told = told(failure, by).details;
                 prop_assert!(!told.contains(&sent) && !told.contains(&came), "{}", told);
             }
         }
