@@ -56,7 +56,10 @@ fn a_client_that_was_set_up_by_mistake_costs_no_grant() {
     home.ok("secret.retry", json!({ "secret": "ads" }));
     let secret = settled(&home, "ads");
     assert_eq!(secret["status"], "manual_authorization", "{secret}");
-    assert!(secret["status_details"].as_str().unwrap().contains("another OAuth client"), "{secret}");
+    assert!(
+        secret["status_details"].as_str().unwrap().contains("another client id or token url"),
+        "{secret}"
+    );
     assert_eq!(mistake.count(), 0);
     drop(daemon);
     let _daemon = home.start();
