@@ -200,29 +200,16 @@ impl Authorizations {
         self.bell.notify_one();
     }
 
-    /// Who asked for the authorization of a state and for which secret, whatever became of that. All of them are looked at,
-    /// whichever it is.
+    /// Who asked for the authorization of a state and for which secret, whatever became of that.
     pub(crate) fn asker(&self, state: &str) -> Option<(u32, Id)> {
-        let mut asker = None;
-        for one in self.inner().kept.iter().filter(|one| one.phase != Phase::Prepared) {
-            if one.state.is(state) {
-                asker = Some((one.asker, one.secret));
-            }
-        }
-        asker
+        self.inner().of_state(state).map(|one| (one.asker, one.secret))
     }
 
-    /// Finds what a state belongs to, without using it up. All of them are looked at, whichever it is.
+    /// Finds what a state belongs to, without using it up.
     pub(crate) fn find(&self, state: &str, now: Timestamp) -> Result<Landing, Refused> {
         let mut inner = self.inner();
         inner.expire(now);
-        let mut found = None;
-        for one in &inner.kept {
-            if one.state.is(state) {
-                found = Some(one);
-            }
-        }
-        let one = found.ok_or(Refused::Unknown)?;
+        let one = inner.of_state(state).ok_or(Refused::Unknown)?;
         match one.phase {
             Phase::Prepared => Err(Refused::Unknown),
             Phase::Open => Ok(Landing { secret: one.secret, revision: one.revision }),
@@ -340,6 +327,12 @@ impl Inner {
         self.port = Some(port);
         agent.tasks.spawn(listener::run(agent.clone(), listener, port));
         Ok(port)
+    }
+
+    /// The authorization of a state. All of them are looked at, whichever it is; one that has not begun has given none out.
+    fn of_state(&self, state: &str) -> Option<&Authorization> {
+        let begun = self.kept.iter().filter(|one| one.phase != Phase::Prepared);
+        begun.fold(None, |found, one| if one.state.is(state) { Some(one) } else { found })
     }
 
     fn expire(&mut self, now: Timestamp) {

@@ -92,8 +92,8 @@ pub(crate) enum Next<J> {
 
 /// What an exchange needs to know.
 pub(crate) struct Job {
-    pub(crate) credentials: Arc<Credentials>,
-    pub(crate) policy: ExchangePolicy,
+    credentials: Arc<Credentials>,
+    policy: ExchangePolicy,
     /// What a person granted, where that is exchanged.
     pub(crate) person: Option<PersonsJob>,
 }

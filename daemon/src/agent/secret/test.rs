@@ -4,7 +4,7 @@
 use super::named;
 use crate::agent::fault::{failed, inactive};
 use crate::agent::{Agent, secret_id};
-use crate::exchange::{Failure, Granted, Reach, Rotated, judge};
+use crate::exchange::{Failure, Granted, Reach, Rotated};
 use crate::refresh::{Job, Next, Unreadable};
 use crate::vault::catalog::Secret;
 use crate::vault::crypto::hex;
@@ -90,10 +90,7 @@ impl Agent {
             };
             self.keep_rotated_at_last(id, person, token, late).await;
         }
-        let judged = granted.and_then(|granted| {
-            judge(&job.credentials, job.policy, granted.expires_in)?;
-            Ok(granted)
-        });
+        let judged = granted.and_then(|granted| job.judged(granted)).map(|(granted, _)| granted);
         tell(judged.map_err(|failure| self.test_failed(&id, failure)));
     }
 
