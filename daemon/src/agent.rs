@@ -8,6 +8,8 @@
 //! | `secret` | secret.* |
 //! | `artifact` | artifact.get, what `get` may hand out |
 //! | `tombstone` | secret.deleted, and the sweeping of deleted values |
+//! | `credential` | credential.get, and what systemd asks for |
+//! | `doctor` | agent.doctor |
 //! | `element` | element.* |
 //! | `library` | library.resolve, what an element stands for |
 //! | `package` | package.* |
@@ -25,6 +27,8 @@ mod audit;
 mod authenticate;
 mod authorization;
 mod client_secret;
+mod credential;
+mod doctor;
 mod element;
 mod environment;
 mod expiring;
@@ -54,6 +58,8 @@ use crate::exchange::Exchange;
 use crate::hook::Hooks;
 use crate::policy::Authorized;
 use crate::refresh::Flights;
+use crate::systemd::notify::Told;
+use crate::systemd::watchdog::Pulse;
 use crate::vault::catalog::{Catalog, Secret};
 use crate::vault::store::{Committed, Id};
 use crate::vault::{Unlocked, Vault, VaultError};
@@ -93,6 +99,14 @@ pub(crate) struct Agent {
     pub(crate) authorizations: Authorizations,
     /// Rings when the vault was unlocked.
     pub(crate) opened: Notify,
+    /// Why the vault did not open by itself.
+    problem: Mutex<Option<String>>,
+    /// Whether systemd keeps the socket.
+    pub(crate) activated: bool,
+    /// The turns of the refresh loop, for the watchdog.
+    pub(crate) pulse: Pulse,
+    /// What the service manager was told last.
+    pub(crate) told: Told,
     /// Tasks that outlive the connection that asked for them.
     pub(crate) tasks: TaskTracker,
     /// Wakes the refresh loop: something is due that was not before.
@@ -122,6 +136,7 @@ impl Agent {
         issuers: Arc<dyn Exchange>,
         clock: Arc<dyn Clock>,
         hooks: Hooks,
+        activated: bool,
     ) -> Arc<Self> {
         let now = clock.now();
         Arc::new(Self {
@@ -135,6 +150,10 @@ impl Agent {
             flights: Flights::default(),
             authorizations: Authorizations::default(),
             opened: Notify::new(),
+            problem: Mutex::default(),
+            activated,
+            pulse: Pulse::default(),
+            told: Told::default(),
             tasks: TaskTracker::new(),
             wake: Notify::new(),
             shutdown: CancellationToken::new(),
@@ -161,6 +180,7 @@ impl Agent {
             }
             Call::AgentStatus(_) => answer(Ok(self.status())),
             Call::AgentStop(_) => answer(Ok(self.stop())),
+            Call::AgentDoctor(_) => answer(Ok(self.doctor())),
             Call::VaultInit(call) => answer(self.vault_init(call, request).await),
             Call::VaultUnlock(call) => answer(self.vault_unlock(call).await),
             Call::VaultLock(_) => answer(self.vault_lock(request).await),
@@ -193,6 +213,7 @@ impl Agent {
             Call::SecretDelete(call) => answer(self.secret_delete(call.secret, request).await),
             Call::SecretDeleted(_) => answer(self.secret_deleted()),
             Call::ArtifactGet(call) => self.artifact_get(call, request).await,
+            Call::CredentialGet(call) => self.credential_get(call, request).await,
             Call::ElementSet(call) => answer(self.element_set(call, request).await),
             Call::ElementList(call) => answer(self.element_list(&call)),
             Call::ElementShow(call) => answer(self.element_show(call.element)),
@@ -241,6 +262,11 @@ impl Agent {
     /// What speaks with issuers.
     pub(crate) fn issuers(&self) -> Arc<dyn Exchange> {
         self.issuers.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Why the vault did not open by itself; nothing once it is open.
+    pub(crate) fn problem(&self) -> MutexGuard<'_, Option<String>> {
+        self.problem.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The vault. A thread that panicked with the lock has changed nothing that was acknowledged.

@@ -31,7 +31,7 @@ use crate::exchange::HttpSettings;
 use crate::hook::HookConfig;
 use bursar_proto::kind::{Analytics, ExchangePolicy};
 use bursar_proto::name::OrganizationName;
-use bursar_proto::socket::Places;
+use bursar_proto::socket::{Places, SYSTEM_DIRECTORY};
 use bursar_proto::time::parse_duration;
 use serde::{Deserialize, Deserializer};
 use std::ffi::OsString;
@@ -49,6 +49,15 @@ const AUDIT_MIN: u64 = 1_000;
 
 /// The most: some gigabytes of sealed records, and minutes to verify.
 const AUDIT_MAX: u64 = 10_000_000;
+
+/// The config's file.
+const FILE: &str = "bursar.toml";
+
+/// The directory of a server's config.
+const SYSTEM_CONFIG: &str = "/etc/bursar";
+
+/// The directory of a server's vault, where systemd does not say.
+const SYSTEM_STATE: &str = "/var/lib/bursar";
 
 /// A config that cannot be used: which file, what is wrong.
 #[derive(Debug, thiserror::Error)]
@@ -357,12 +366,55 @@ pub(crate) struct Paths {
     pub(crate) state: PathBuf,
     /// The socket.
     pub(crate) socket: PathBuf,
+    /// Where files lie that go with the machine's uptime.
+    pub(crate) runtime: PathBuf,
+    /// Where systemd puts the credentials of this service.
+    pub(crate) credentials: Option<PathBuf>,
+    /// Whether this is the agent of a server: its units are those of the system.
+    pub(crate) system: bool,
 }
 
 impl Paths {
-    /// Reads the environment: `BURSAR_HOME`, `BURSAR_SOCK`, the XDG directories, `HOME`.
-    pub(crate) fn find(socket: Option<PathBuf>, config: Option<PathBuf>) -> Result<Self, ConfigError> {
-        Self::from(socket, config, rustix::process::geteuid().as_raw(), variable)
+    /// Reads the environment: `BURSAR_HOME`, `BURSAR_SOCK`, the XDG directories, `HOME`, `CREDENTIALS_DIRECTORY`; for a server
+    /// `BURSAR_HOME` and `STATE_DIRECTORY`.
+    pub(crate) fn find(
+        system: bool,
+        socket: Option<PathBuf>,
+        config: Option<PathBuf>,
+    ) -> Result<Self, ConfigError> {
+        let uid = rustix::process::geteuid().as_raw();
+        if system {
+            Ok(Self::of_server(socket, config, variable))
+        } else {
+            Self::from(socket, config, uid, variable)
+        }
+    }
+
+    /// A server's places.
+    fn of_server(
+        socket: Option<PathBuf>,
+        config: Option<PathBuf>,
+        variable: impl Fn(&str) -> Option<OsString>,
+    ) -> Self {
+        let set = |name: &str| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let home = set("BURSAR_HOME");
+        let (directory, state, runtime) = match &home {
+            Some(home) => (home.clone(), home.join("state"), home.clone()),
+            None => (
+                PathBuf::from(SYSTEM_CONFIG),
+                set("STATE_DIRECTORY").unwrap_or_else(|| SYSTEM_STATE.into()),
+                SYSTEM_DIRECTORY.into(),
+            ),
+        };
+        Self {
+            config_required: config.is_some(),
+            config: config.unwrap_or_else(|| directory.join(FILE)),
+            state,
+            socket: socket.unwrap_or_else(|| runtime.join("bursar.sock")),
+            runtime,
+            credentials: set("CREDENTIALS_DIRECTORY"),
+            system: true,
+        }
     }
 
     fn from(
@@ -386,7 +438,7 @@ impl Paths {
                 .or_else(|| Some(PathBuf::from(set("HOME")?).join(fallback)))
                 .map(|base| base.join("bursar"))
                 .ok_or_else(|| ConfigError {
-                    file: PathBuf::from("bursar.toml"),
+                    file: PathBuf::from(FILE),
                     reason: format!("there is no place for it: set BURSAR_HOME, {xdg} or HOME"),
                 })
         };
@@ -394,11 +446,15 @@ impl Paths {
             Some(home) => (home.clone(), home.join("state")),
             None => (under("XDG_CONFIG_HOME", ".config")?, under("XDG_DATA_HOME", ".local/share")?),
         };
+        let socket = places.own();
         Ok(Self {
             config_required: config.is_some(),
-            config: config.unwrap_or_else(|| config_directory.join("bursar.toml")),
+            config: config.unwrap_or_else(|| config_directory.join(FILE)),
             state,
-            socket: places.own(),
+            runtime: socket.parent().map_or_else(PathBuf::new, Path::to_owned),
+            socket,
+            credentials: set("CREDENTIALS_DIRECTORY").map(PathBuf::from),
+            system: false,
         })
     }
 }

@@ -19,6 +19,7 @@
 //! | `server` | the socket: peers, lines, limits |
 //! | `policy` | who may do what |
 //! | `agent` | the methods |
+//! | `systemd` | what the daemon is to its service manager |
 //! | `vault` | keys, records, the store |
 //! | `credentials` | the secret types: reading, checking, their artifacts |
 //! | `exchange` | credentials for a token, at an issuer |
@@ -45,6 +46,7 @@ mod policy;
 mod refresh;
 mod server;
 mod signals;
+mod systemd;
 mod vault;
 
 use agent::Agent;
@@ -57,6 +59,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
+use systemd::activation::Handed;
 use vault::{Place, Vault};
 
 /// How long the end waits for exchanges and answers that are under way: longer than a live issuer takes, shorter
@@ -70,6 +73,12 @@ struct Arguments {
     /// Run in this terminal; the daemon always does, and log lines go to stderr
     #[arg(long)]
     foreground: bool,
+    /// Be the agent of this server: config in /etc/bursar, vault in /var/lib/bursar, socket in /run/bursar
+    #[arg(long)]
+    system: bool,
+    /// Read the config, say what is wrong with it, and end
+    #[arg(long)]
+    check: bool,
     /// The socket's path; otherwise `BURSAR_SOCK`, `BURSAR_HOME`, `XDG_RUNTIME_DIR` say where
     #[arg(long, value_name = "PATH")]
     socket: Option<PathBuf>,
@@ -95,12 +104,19 @@ fn complain(error: &dyn std::error::Error) {
     eprintln!("bursard: {error}");
 }
 
-/// Starts in order: harden, config, log, the one state directory, the vault, the socket, then serve.
+/// Starts in order: harden, sockets that were handed over, config, log, the one state directory, the vault, the socket, then serve.
 fn start(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
     harden::process()?;
-    let Arguments { foreground: _, socket, config } = arguments;
-    let paths = Paths::find(socket, config)?;
+    let Arguments { foreground: _, system, check, socket, config } = arguments;
+    let mut paths = Paths::find(system, socket, config)?;
     let config = Config::read(&paths.config, paths.config_required)?;
+    if check {
+        return Ok(());
+    }
+    let handed = Handed::take()?;
+    if let Some(path) = handed.path() {
+        paths.socket = path;
+    }
     tracing_subscriber::fmt()
         .with_max_level(config.log.level)
         .with_writer(std::io::stderr)
@@ -113,32 +129,46 @@ fn start(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
         Vault::open(Place { state: paths.state.clone(), audit_kept: config.audit.entries }, clock.now())?;
     let issuers = Arc::new(Issuers::start(&config.http.settings())?);
     let hooks = Hooks::start(config.hook.clone())?;
-    let agent = Agent::new(paths, config, vault, issuers, clock, hooks);
+    let agent = Agent::new(paths, config, vault, issuers, clock, hooks, handed.api.is_some());
     agent.unlock_at_start();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let socket = runtime.block_on(run(agent))?;
+    let sockets = runtime.block_on(run(agent, handed))?;
     // a derivation that is under way serves nobody any more
     runtime.shutdown_background();
     // the socket last: when nobody answers there any more, another daemon may take the state
     drop(state);
-    drop(socket);
+    drop(sockets);
     Ok(())
 }
 
+/// The socket: the listener, and its place in the file system where that is ours to remove.
+type Sockets = (Option<Socket>, tokio::net::UnixListener);
+
 /// Serves until asked to stop, then ends in order: no new connections, answers to what is under way, a
 /// snapshot, keys wiped, socket removed.
-async fn run(agent: Arc<Agent>) -> Result<(Socket, tokio::net::UnixListener), Box<dyn std::error::Error>> {
-    let (socket, listener) = Socket::bind(&agent.paths.socket, agent.config().socket.group)?;
+async fn run(agent: Arc<Agent>, handed: Handed) -> Result<Sockets, Box<dyn std::error::Error>> {
+    let (socket, listener) = match handed.api {
+        Some(listener) => (None, listener),
+        None => {
+            let (socket, listener) = Socket::bind(&agent.paths.socket, agent.config().socket.group)?;
+            (Some(socket), listener)
+        }
+    };
     let listener = tokio::net::UnixListener::from_std(listener)?;
     let signals = signals::handle(agent.clone())?;
     tracing::info!(socket = %agent.paths.socket.display(), pid = std::process::id(), "listening");
+    agent.tell_status();
+    systemd::notify::ready();
     let refresh = agent.tasks.spawn(refresh::run(agent.clone()));
     let audit = agent.tasks.spawn(audit::run(agent.clone()));
+    let watchdog = agent.tasks.spawn(systemd::watchdog::run(agent.clone()));
     server::run(agent.clone(), &listener).await;
     tracing::info!("stopping");
+    systemd::notify::stopping();
     tokio::select! {
-        ended = end(&agent, [refresh, audit]) => ended?,
-        () = server::turn_everybody_away(&listener) => {}
+        ended = end(&agent, [refresh, audit, watchdog]) => ended?,
+        // who comes to a socket of systemd waits there for the next start
+        () = server::turn_everybody_away(&listener), if !agent.activated => {}
     }
     signals.close();
     Ok((socket, listener))
@@ -147,7 +177,7 @@ async fn run(agent: Arc<Agent>) -> Result<(Socket, tokio::net::UnixListener), Bo
 /// Lets what is under way finish, keeps a snapshot, wipes the keys.
 async fn end(
     agent: &Arc<Agent>,
-    loops: [tokio::task::JoinHandle<()>; 2],
+    loops: [tokio::task::JoinHandle<()>; 3],
 ) -> Result<(), tokio::task::JoinError> {
     for one in loops {
         one.await?;

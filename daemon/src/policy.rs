@@ -74,6 +74,8 @@ pub(crate) enum GrantedBy {
 pub(crate) enum Needs {
     /// To be let in.
     Anyone,
+    /// To be a process, and no client secret; the table of units says the rest: `Policy::unit`.
+    Unit,
     /// A role in the organization and the environment that it is about.
     Viewer,
     /// The same, and that the config gives it: it is for the user of a workspace to say, not for a client secret.
@@ -92,7 +94,8 @@ macro_rules! table {
         fn needs(call: &Call) -> Needs {
             match call {
                 // the path of a key file is the daemon's to open
-                Call::VaultUnlock(call::VaultUnlock { key_file: Some(_), .. }) => Needs::Own,
+                Call::VaultInit(call::VaultInit { key_file: Some(_), .. })
+                | Call::VaultUnlock(call::VaultUnlock { key_file: Some(_), .. }) => Needs::Own,
                 $($(Call::$method(_))|+ => Needs::$needs,)+
             }
         }
@@ -107,6 +110,8 @@ macro_rules! table {
 table! {
     Anyone:
         Hello Authenticate;
+    Unit:
+        CredentialGet;
     Viewer:
         EnvironmentShow
         PackageList PackageShow PackageFetch PackageResolve PackageGet
@@ -116,8 +121,8 @@ table! {
     Contributor:
         PackagePublish;
     Owner:
-        AgentStatus AgentStop
-        VaultUnlock VaultLock VaultPassphrase VaultRekey
+        AgentStatus AgentStop AgentDoctor
+        VaultInit VaultUnlock VaultLock VaultPassphrase VaultRekey
         OrganizationCreate OrganizationList OrganizationDelete
         EnvironmentCreate EnvironmentList EnvironmentDelete
         SecretCreate SecretList SecretShow SecretEdit SecretBind SecretTest SecretRetry
@@ -133,7 +138,7 @@ table! {
         UsageList
         ExpiringList;
     Own:
-        VaultInit VaultBackup VaultRestore;
+        VaultBackup VaultRestore;
 }
 
 /// A call that may be carried out, and what allowed it. Only [`Policy::authorize`] makes one.
@@ -228,7 +233,8 @@ impl Policy {
             (Principal::Admitted(_), Needs::Owner | Needs::Own) => {
                 return Err(CallError::new(ErrorName::Denied, "only an owner of the agent may do this"));
             }
-            (Principal::Secrets(_), Needs::User | Needs::Owner | Needs::Own) => {
+            (Principal::Admitted(_), Needs::Unit) => None,
+            (Principal::Secrets(_), Needs::Unit | Needs::User | Needs::Owner | Needs::Own) => {
                 let message = "client secrets reach what published packages hand out, and nothing else";
                 return Err(CallError::new(ErrorName::Denied, message));
             }

@@ -64,6 +64,8 @@ pub(crate) async fn run(agent: Arc<Agent>) {
             .into_iter()
             .flatten()
             .min();
+        agent.tell_status();
+        agent.pulse.beat();
         slept = (agent.clock.now(), Instant::now());
         let nap = if more { Duration::ZERO } else { nap(now, deadline) };
         tokio::select! {

@@ -140,21 +140,25 @@ methods! {
     "agent.status" AgentStatus {} -> reply::AgentStatus;
     /// Stops the daemon after what is under way has been answered.
     "agent.stop" AgentStop {} -> reply::Empty;
+    /// What protects the agent here, and what does not.
+    "agent.doctor" AgentDoctor {} -> reply::Doctor;
 
-    /// Makes the vault; one of passphrase and key file, not both.
+    /// Makes the vault, with one of passphrase, key file and credential.
     "vault.init" VaultInit {
         /// The passphrase.
         #[serde(serialize_with = "expose")]
         passphrase: Option<Sensitive>,
         /// An absolute path; the file is made (0600) if absent, and remembered.
         key_file: Option<String>,
+        /// The name of a credential that systemd hands to the daemon (`LoadCredentialEncrypted=`); remembered.
+        credential: Option<String>,
     } -> reply::Vault;
     /// Brings the keys into memory.
     "vault.unlock" VaultUnlock {
         /// The passphrase.
         #[serde(serialize_with = "expose")]
         passphrase: Option<Sensitive>,
-        /// An absolute path; without both, the remembered key file.
+        /// An absolute path; without both, the remembered key file or credential.
         key_file: Option<String>,
     } -> reply::Vault;
     /// Wipes the keys from memory.
@@ -173,6 +177,8 @@ methods! {
         /// The passphrase, where the vault has one.
         #[serde(serialize_with = "expose")]
         passphrase: Option<Sensitive>,
+        /// The name of a credential that opens it from now on, in the place of an older one.
+        credential: Option<String>,
     } -> reply::Vault;
     /// Writes the whole vault into one sealed file.
     "vault.backup" VaultBackup {
@@ -378,6 +384,14 @@ methods! {
         /// Only of this secret.
         secret: Option<Reference>,
     } -> reply::Empty;
+
+    /// Hands a process of a systemd unit a credential that the config names for that unit.
+    "credential.get" CredentialGet {
+        /// The credential's name, as in `LoadCredential=`.
+        credential: String,
+        /// How many seconds it must still be valid, where the config does not ask for more.
+        min_validity: Option<u64>,
+    } -> reply::Credential;
 
     /// Makes a data element, or fills and empties slots of one. What is absent stays, null empties.
     "element.set" ElementSet {

@@ -152,6 +152,18 @@ words! {
 }
 
 words! {
+    /// How something stands that `agent.doctor` looked at.
+    FindingState {
+        /// As it should be.
+        Good = "good",
+        /// Less than there could be; the agent works.
+        Weak = "weak",
+        /// To be mended.
+        Bad = "bad",
+    }
+}
+
+words! {
     /// What happened to a secret, in a notification of `artifact.watch`.
     Change {
         /// It was made.

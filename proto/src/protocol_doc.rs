@@ -23,8 +23,15 @@ const DOCUMENT: &str = include_str!("../../docs/protocol.md");
 const NOTIFICATIONS: [&str; 4] = ["artifact.changed", "artifact.missed", "audit.entry", "audit.missed"];
 
 /// Who may call a method, from the fewest rights to the most.
-const WHO: [&str; 6] =
-    ["anyone", "viewers", "viewers by the config", "contributors", "owners", "the daemon's own user"];
+const WHO: [&str; 7] = [
+    "anyone",
+    "units by the config",
+    "viewers",
+    "viewers by the config",
+    "contributors",
+    "owners",
+    "the daemon's own user",
+];
 
 /// The part of the document under one heading of the second or third level.
 struct Section {

@@ -4,7 +4,7 @@ use crate::client_secret::PublicId;
 use crate::error::ErrorName;
 use crate::kind::{
     Analytics, AuditFault, Change, ClientSecretStatus, ElementState, Ending, ExchangePolicy, FailureCause,
-    Issuer, RefreshStatus, Role, SecretType, Stage, Status, VaultState,
+    FindingState, Issuer, RefreshStatus, Role, SecretType, Stage, Status, VaultState,
 };
 use crate::library::{Digest, Elements, FileMode, FilePath, PackageFile, WorkspaceFile};
 use crate::name::{OrganizationName, Qualified, Reference};
@@ -54,6 +54,30 @@ pub struct AgentStatus {
     pub failing: Option<u64>,
     /// When the next exchange is due; null while locked, or where none is.
     pub next_attempt_at: Option<Timestamp>,
+    /// Why the vault is not open, where it should have opened by itself.
+    pub problem: Option<String>,
+    /// Whether systemd keeps the socket, and starts the agent when somebody calls.
+    pub activated: bool,
+}
+
+/// What protects the agent, and what does not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Doctor {
+    /// One for each thing that was looked at.
+    pub findings: Vec<Finding>,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// What, as `memory lock`.
+    pub about: String,
+    /// How it stands.
+    pub state: FindingState,
+    /// What was found, in words.
+    pub told: String,
+    /// What to do about it.
+    pub hint: Option<String>,
 }
 
 /// Answers what changes the vault.
@@ -65,6 +89,8 @@ pub struct Vault {
     pub passphrase: bool,
     /// The key file that opens it, where there is one.
     pub key_file: Option<String>,
+    /// The credential of systemd that opens it, where there is one.
+    pub credential: Option<String>,
 }
 
 /// Answers `vault.backup` and `vault.restore`.
@@ -281,6 +307,21 @@ pub struct Artifact {
     /// How the value is sent in a header; null for types that are not.
     pub header: Option<Header>,
     /// When the artifact ends; null if never.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// Answers `credential.get`.
+#[derive(Debug, Deserialize)]
+pub struct Credential {
+    /// The credential.
+    pub credential: String,
+    /// The unit that asks.
+    pub unit: String,
+    /// The secret that stands behind it.
+    pub secret: Qualified,
+    /// The value: of the secret, or of one of its fields.
+    pub value: Sensitive,
+    /// When it ends; null if never.
     pub expires_at: Option<Timestamp>,
 }
 

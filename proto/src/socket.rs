@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 /// The longest path of a Unix socket, in bytes: `sun_path` has 108, one of them the closing NUL.
 pub const PATH_MAX: usize = 107;
 
+/// The directory of a server's sockets.
+pub const SYSTEM_DIRECTORY: &str = "/run/bursar";
+
 /// The socket of a server.
 pub const SYSTEM: &str = "/run/bursar/bursar.sock";
 

@@ -9,8 +9,11 @@ pub(crate) struct Init {
     #[arg(long, value_name = "FILE", conflicts_with = "key_file")]
     pub(crate) passphrase_file: Option<PathBuf>,
     /// Use this key file, made if it is absent; the agent then opens the vault by itself
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "credential")]
     pub(crate) key_file: Option<PathBuf>,
+    /// Use this credential, which systemd hands to the agent: `LoadCredentialEncrypted=`
+    #[arg(long, value_name = "NAME", conflicts_with = "passphrase_file")]
+    pub(crate) credential: Option<String>,
 }
 
 #[derive(clap::Args)]
@@ -38,6 +41,9 @@ pub(crate) struct Rekey {
     /// Read the passphrase from this file, - for standard input
     #[arg(long, value_name = "FILE")]
     pub(crate) passphrase_file: Option<PathBuf>,
+    /// From now on open it with this credential, too, which systemd hands to the agent
+    #[arg(long, value_name = "NAME")]
+    pub(crate) credential: Option<String>,
 }
 
 #[derive(clap::Args)]

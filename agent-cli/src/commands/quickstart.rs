@@ -64,7 +64,7 @@ fn open_vault(session: &Session, client: &mut Client, state: VaultState) -> Resu
             })?;
             create_private_dir(&dir)?;
             let key_file = Some(absolute_text(&dir.join("vault.key"))?);
-            Ok(client.call(&VaultInit { passphrase: None, key_file })?.key_file)
+            Ok(client.call(&VaultInit { passphrase: None, key_file, credential: None })?.key_file)
         }
     }
 }

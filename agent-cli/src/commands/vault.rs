@@ -20,7 +20,7 @@ use std::path::Path;
 use zeroize::Zeroizing;
 
 pub(crate) fn init(session: &Session, init: &Init) -> Result<(), Stop> {
-    let asks = init.passphrase_file.is_none() && init.key_file.is_none();
+    let asks = init.passphrase_file.is_none() && init.key_file.is_none() && init.credential.is_none();
     if asks && !session.input.interactive() {
         return Err(Stop::usage("no passphrase, and no terminal to ask on")
             .hint("use --key-file FILE, or --passphrase-file FILE"));
@@ -43,7 +43,7 @@ pub(crate) fn init(session: &Session, init: &Init) -> Result<(), Stop> {
         }
         passphrase = Some(sensitive(session.input.new_passphrase(None)?));
     }
-    let vault = client.call(&VaultInit { passphrase, key_file })?;
+    let vault = client.call(&VaultInit { passphrase, key_file, credential: init.credential.clone() })?;
     print_vault(session, &vault)
 }
 
@@ -93,7 +93,7 @@ pub(crate) fn rekey(session: &Session, rekey: &Rekey) -> Result<(), Stop> {
     let mut client = session.connect()?;
     session.printer.progress("writing the whole store anew …");
     let vault = ask_if_needed(session, &mut client, passphrase, &[PassphraseRequired], |passphrase| {
-        VaultRekey { passphrase }
+        VaultRekey { passphrase, credential: rekey.credential.clone() }
     })?;
     print_vault(session, &vault)
 }
@@ -175,6 +175,7 @@ pub(super) fn describe(vault: &reply::Vault) -> String {
         ("vault", Some(vault.vault.to_string())),
         ("passphrase", Some(yes_no(vault.passphrase))),
         ("key file", vault.key_file.clone()),
+        ("credential", vault.credential.clone()),
     ])
 }
 

@@ -53,6 +53,10 @@ impl From<HeaderError> for CallError {
             }
             HeaderError::NotEnrolled(_) => Self::new(ErrorName::WrongKey, message)
                 .hint("open it by its passphrase: --passphrase-file FILE"),
+            HeaderError::Credential { .. } => Self::new(ErrorName::Invalid, message).hint(
+                "see LoadCredentialEncrypted= of bursar.service; or open the vault by its passphrase, if it has one: \
+                 bursar unlock --passphrase-file FILE",
+            ),
             HeaderError::KeyFile { .. } | HeaderError::PassphraseLength | HeaderError::TooLong => {
                 Self::new(ErrorName::Invalid, message)
             }

@@ -28,6 +28,7 @@ impl Agent {
     }
 
     pub(super) fn status(&self) -> reply::AgentStatus {
+        let problem = self.problem().clone();
         let mut vault = self.vault();
         let store = match vault.writable() {
             Err(why) => why,
@@ -48,6 +49,8 @@ impl Agent {
             secrets: catalog.map(|c| count(c.secrets.len())),
             failing: catalog.map(|c| count(c.secrets.values().filter(|s| s.failing()).count())),
             next_attempt_at: catalog.and_then(Catalog::next_due),
+            problem,
+            activated: self.activated,
         }
     }
 

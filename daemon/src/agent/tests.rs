@@ -279,11 +279,14 @@ impl Stage {
             config_required: false,
             state: place.join("state"),
             socket: place.join("s"),
+            runtime: place.join("run"),
+            credentials: None,
+            system: false,
         };
         let place = Place { state: paths.state.clone(), audit_kept: 1_000 };
         let vault = Vault::open(place, clock.now()).unwrap();
         let hooks = Hooks::start(hook.clone()).unwrap();
-        let agent = Agent::new(paths, Config::default(), vault, issuer.clone(), clock.clone(), hooks);
+        let agent = Agent::new(paths, Config::default(), vault, issuer.clone(), clock.clone(), hooks, false);
         agent.unlock_at_start();
         Self { agent, clock, issuer, dir, home, hook }
     }

@@ -6,7 +6,7 @@ use super::{Agent, on_worker};
 use crate::audit::{Entry, OK};
 use crate::vault::VaultError;
 use crate::vault::crypto::RootKey;
-use crate::vault::header::{Header, HeaderError, Opener, make_key_file};
+use crate::vault::header::{Header, HeaderError, Opener, is_credential_name, make_key_file};
 use bursar_proto::call::{VaultBackup, VaultInit, VaultPassphrase, VaultRekey, VaultRestore, VaultUnlock};
 use bursar_proto::error::{CallError, ErrorName};
 use bursar_proto::kind::VaultState;
@@ -70,17 +70,19 @@ impl Agent {
         if self.vault().state() != VaultState::Absent {
             return Err(VaultError::Exists.into());
         }
-        let enrolment = match (call.passphrase, call.key_file) {
-            (Some(passphrase), None) => Enrolment::Passphrase(passphrase),
-            (None, Some(file)) => Enrolment::KeyFile(absolute(file, "key_file")?),
+        let enrolment = match (call.passphrase, call.key_file, call.credential) {
+            (Some(passphrase), None, None) => Enrolment::Passphrase(passphrase),
+            (None, Some(file), None) => Enrolment::KeyFile(absolute(file, "key_file")?),
+            (None, None, Some(name)) => Enrolment::Credential(credential(name)?),
             _ => {
                 return Err(CallError::new(
                     ErrorName::Invalid,
-                    "a vault is made with a passphrase or a key file",
+                    "a vault is made with a passphrase, a key file or a credential",
                 )
-                .hint("give one of passphrase and key_file"));
+                .hint("give one of passphrase, key_file and credential"));
             }
         };
+        let credentials = self.paths.credentials.clone();
         let (root, header) = on_worker(move || {
             let root = RootKey::generate()?;
             let mut header = Header::new();
@@ -90,6 +92,9 @@ impl Agent {
                     make_key_file(&path)?;
                     header.enrol_key_file(&path, &root)?;
                 }
+                Enrolment::Credential(name) => {
+                    header.enrol_credential(&name, credentials.as_deref(), &root)?;
+                }
             }
             Ok::<_, HeaderError>((root, header))
         })
@@ -98,6 +103,7 @@ impl Agent {
         let committed = self.vault().create(root, header, self.clock.now(), &[entry]);
         let committed = committed.inspect_err(|_| request.not_taken())?;
         self.durable(committed).await.inspect_err(|_| request.not_taken())?;
+        self.wake.notify_one();
         tracing::info!("the vault was made");
         self.vault_state()
     }
@@ -109,7 +115,7 @@ impl Agent {
         if self.vault().state() == VaultState::Unlocked {
             return self.vault_state();
         }
-        let root = self.open(header, opener(call.passphrase, call.key_file)?).await?;
+        let root = self.open(header, self.opener(call.passphrase, call.key_file)?).await?;
         let now = self.clock.now();
         self.unlock_with(root, now)?;
         self.wake.notify_one();
@@ -130,23 +136,43 @@ impl Agent {
         })?;
         self.audit.open();
         self.opened.notify_waiters();
+        *self.problem() = None;
         Ok(())
     }
 
-    /// Unlocks a vault that remembers a key file, before anybody can ask for it.
+    /// Unlocks a vault that remembers a key file or a credential, before anybody can ask for it.
     pub(crate) fn unlock_at_start(&self) {
         let mut vault = self.vault();
         let Ok(header) = vault.header() else { return };
-        if header.key_file().is_none() {
+        if !header.opens_by_itself() {
             return;
         }
-        let opened = header.open(&Opener::Remembered).map_err(VaultError::from);
+        let opened = header.open(&self.remembered()).map_err(VaultError::from);
         match opened.and_then(|root| vault.unlock(root, self.clock.now())) {
             Ok(()) => {
                 self.audit.open();
-                tracing::info!("the vault was unlocked by its key file");
+                tracing::info!("the vault was unlocked by what it remembers");
             }
-            Err(error) => tracing::error!(%error, "the vault stays locked"),
+            Err(error) => {
+                tracing::error!(%error, "the vault stays locked");
+                *self.problem() = Some(error.to_string());
+            }
+        }
+    }
+
+    /// Opens by what the vault remembers.
+    fn remembered(&self) -> Opener {
+        Opener::Remembered(self.paths.credentials.clone())
+    }
+
+    fn opener(&self, passphrase: Option<Sensitive>, key_file: Option<String>) -> Result<Opener, CallError> {
+        match (passphrase, key_file) {
+            (Some(_), Some(_)) => {
+                Err(CallError::new(ErrorName::Invalid, "give one of passphrase and key_file, not both"))
+            }
+            (Some(passphrase), None) => Ok(Opener::Passphrase(Arc::new(passphrase))),
+            (None, Some(file)) => Ok(Opener::KeyFile(absolute(file, "key_file")?)),
+            (None, None) => Ok(self.remembered()),
         }
     }
 
@@ -190,6 +216,9 @@ impl Agent {
         self.vault().unlocked()?;
         let header = self.vault().header()?.clone();
         let (key_file, has_passphrase) = (header.key_file().map(PathBuf::from), header.has_passphrase());
+        let named = call.credential.map(credential).transpose()?;
+        let name = named.or_else(|| header.credential().map(str::to_owned));
+        let credentials = self.paths.credentials.clone();
         let passphrase = call.passphrase.map(Arc::new);
         self.prove_key(&header, passphrase.clone()).await?;
         let (root, header) = on_worker(move || {
@@ -200,6 +229,9 @@ impl Agent {
             }
             if let Some(path) = key_file {
                 header.enrol_key_file(&path, &root)?;
+            }
+            if let Some(name) = name {
+                header.enrol_credential(&name, credentials.as_deref(), &root)?;
             }
             Ok::<_, HeaderError>((root, header))
         })
@@ -240,7 +272,7 @@ impl Agent {
         })
         .await?
         .map_err(VaultError::from)?;
-        let opener = opener(call.passphrase, call.key_file)?;
+        let opener = self.opener(call.passphrase, call.key_file)?;
         let root = self.open(header, opener.clone()).await?;
         // a vault that is locked has a record and ended rights as well, and most often it is the same key that shows them
         let locked = {
@@ -329,7 +361,7 @@ impl Agent {
                 )
                 .hint("give it: --current-file FILE, or --passphrase-file FILE for rekey"));
             }
-            (false, _) => Opener::Remembered,
+            (false, _) => self.remembered(),
         };
         self.open(header.clone(), opener).await
     }
@@ -341,6 +373,7 @@ impl Agent {
             vault: vault.state(),
             passphrase: header.has_passphrase(),
             key_file: header.key_file().map(|path| path.display().to_string()),
+            credential: header.credential().map(str::to_owned),
         })
     }
 }
@@ -348,17 +381,16 @@ impl Agent {
 enum Enrolment {
     Passphrase(Sensitive),
     KeyFile(PathBuf),
+    Credential(String),
 }
 
-fn opener(passphrase: Option<Sensitive>, key_file: Option<String>) -> Result<Opener, CallError> {
-    match (passphrase, key_file) {
-        (Some(_), Some(_)) => {
-            Err(CallError::new(ErrorName::Invalid, "give one of passphrase and key_file, not both"))
-        }
-        (Some(passphrase), None) => Ok(Opener::Passphrase(Arc::new(passphrase))),
-        (None, Some(file)) => Ok(Opener::KeyFile(absolute(file, "key_file")?)),
-        (None, None) => Ok(Opener::Remembered),
+/// A credential's name from a caller: a file of systemd's directory, and no other.
+fn credential(name: String) -> Result<String, CallError> {
+    if is_credential_name(&name) {
+        return Ok(name);
     }
+    let message = "field credential: expected the name of a credential, as in LoadCredentialEncrypted=";
+    Err(CallError::new(ErrorName::Invalid, message))
 }
 
 /// A path from a caller: the daemon has a working directory of its own, so only absolute ones mean anything.

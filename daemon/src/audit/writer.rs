@@ -88,6 +88,7 @@ impl Agent {
         self.audit.close();
         let under_way = vault.unlocked().ok().and_then(|unlocked| self.begin_accesses(unlocked));
         vault.lock();
+        self.wake.notify_one();
         tracing::info!("the vault was locked");
         under_way
     }

@@ -44,7 +44,9 @@ const COLUMNS: [(&str, &[Asking]); 9] = [
 ];
 
 /// Calls where the right depends on what they are about, or on a parameter: with what, and all parameters.
-const CALLS: [(&str, &str, &str); 14] = [
+const CALLS: [(&str, &str, &str); 16] = [
+    ("vault.init", "", "{}"),
+    ("vault.init", "key_file", r#"{"key_file":"/k"}"#),
     ("vault.unlock", "", "{}"),
     ("vault.unlock", "key_file", r#"{"key_file":"/k"}"#),
     ("environment.show", "", r#"{"environment":"acme/staging"}"#),
@@ -223,6 +225,7 @@ fn the_page_has_the_table() {
 fn the_protocol_says_of_each_method_who_may() {
     let word = |needs: Needs| match needs {
         Needs::Anyone => "anyone",
+        Needs::Unit => "units by the config",
         Needs::Viewer => "viewers",
         Needs::User => "viewers by the config",
         Needs::Contributor => "contributors",

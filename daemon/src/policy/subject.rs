@@ -68,6 +68,7 @@ impl Subject {
             | Call::Authenticate(_)
             | Call::AgentStatus(_)
             | Call::AgentStop(_)
+            | Call::AgentDoctor(_)
             | Call::VaultInit(_)
             | Call::VaultUnlock(_)
             | Call::VaultLock(_)
@@ -77,6 +78,7 @@ impl Subject {
             | Call::SecretDeleted(_)
             | Call::WorkspaceList(_)
             | Call::AuditVerify(_) => Self::default(),
+            Call::CredentialGet(call) => Self::telling(&call.credential),
             Call::IssuerConfigure(call) => Self::telling(call.issuer.as_str()),
             Call::IssuerShow(call) => Self::telling(call.issuer.as_str()),
             Call::VaultBackup(call) => Self::telling(&call.file),

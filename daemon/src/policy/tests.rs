@@ -121,7 +121,7 @@ fn only_the_own_user_names_files_for_the_daemon() {
     assert_eq!(unlock(r#"{"passphrase":"a passphrase"}"#), Needs::Owner);
     assert_eq!(unlock(r#"{"key_file":"/etc/shadow"}"#), Needs::Own);
     for (method, params) in [
-        ("vault.init", "{}"),
+        ("vault.init", r#"{"key_file":"/etc/shadow"}"#),
         ("vault.backup", r#"{"file":"/root/.bashrc"}"#),
         ("vault.restore", r#"{"file":"/root/.bashrc"}"#),
     ] {

@@ -91,12 +91,15 @@ impl Stage {
             config_required: false,
             state: dir.path().join("state"),
             socket: dir.path().join("s"),
+            runtime: dir.path().join("run"),
+            credentials: None,
+            system: false,
         };
         let vault =
             Vault::open(Place { state: paths.state.clone(), audit_kept: 1_000 }, clock.now()).unwrap();
         let issuer = Arc::new(Scripted::default());
         let hooks = Hooks::start(HookConfig::default()).unwrap();
-        let agent = Agent::new(paths, Config::default(), vault, issuer.clone(), clock.clone(), hooks);
+        let agent = Agent::new(paths, Config::default(), vault, issuer.clone(), clock.clone(), hooks, false);
         agent.unlock_at_start();
         Self { agent, clock, issuer, dir }
     }

@@ -32,6 +32,9 @@ const KEY_FILE_MIN: usize = KEY_LEN;
 /// The longest key file, in bytes: any key of any other tool fits, a file that is none mostly does not.
 const KEY_FILE_MAX: usize = 64 * 1024;
 
+/// The longest name of a credential, in bytes: systemd's limit, which is that of a file's name.
+pub(crate) const CREDENTIAL_NAME_MAX: usize = 255;
+
 /// How the root key can be had.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Header {
@@ -54,6 +57,7 @@ struct Enrolment {
 enum OpenedBy {
     Passphrase(PassphraseCost),
     KeyFile(PathBuf),
+    Credential(String),
 }
 
 /// What a caller brings to open the vault.
@@ -63,8 +67,8 @@ pub(crate) enum Opener {
     Passphrase(Arc<Sensitive>),
     /// A key file.
     KeyFile(PathBuf),
-    /// The key file that the header remembers.
-    Remembered,
+    /// What the header remembers: a key file, or a credential in this directory.
+    Remembered(Option<PathBuf>),
 }
 
 /// Why a header or what it asks for does not do.
@@ -82,6 +86,14 @@ pub(crate) enum HeaderError {
     /// Nothing was given, and no key file is remembered.
     #[error("this vault is opened by a passphrase")]
     PassphraseRequired,
+    /// The credential cannot be used.
+    #[error("the credential {name} {reason}")]
+    Credential {
+        /// Its name.
+        name: String,
+        /// Why not.
+        reason: String,
+    },
     /// The vault is not opened by such a thing.
     #[error("this vault has no {0}")]
     NotEnrolled(&'static str),
@@ -142,8 +154,21 @@ impl Header {
     pub(crate) fn key_file(&self) -> Option<&Path> {
         self.enrolments.iter().find_map(|e| match &e.opened_by {
             OpenedBy::KeyFile(path) => Some(path.as_path()),
-            OpenedBy::Passphrase(_) => None,
+            OpenedBy::Passphrase(_) | OpenedBy::Credential(_) => None,
         })
+    }
+
+    /// The name of the credential that opens it.
+    pub(crate) fn credential(&self) -> Option<&str> {
+        self.enrolments.iter().find_map(|e| match &e.opened_by {
+            OpenedBy::Credential(name) => Some(name.as_str()),
+            OpenedBy::Passphrase(_) | OpenedBy::KeyFile(_) => None,
+        })
+    }
+
+    /// Whether it can open without a person.
+    pub(crate) fn opens_by_itself(&self) -> bool {
+        self.key_file().is_some() || self.credential().is_some()
     }
 
     /// Adds a passphrase, in the place of an older one. Takes as long as a derivation.
@@ -170,6 +195,19 @@ impl Header {
         self.enrol(OpenedBy::KeyFile(path.to_owned()), &salt, &key, root)
     }
 
+    /// Adds a credential out of the directory in which systemd puts them, in the place of an older one.
+    pub(crate) fn enrol_credential(
+        &mut self,
+        name: &str,
+        directory: Option<&Path>,
+        root: &RootKey,
+    ) -> Result<(), HeaderError> {
+        let content = read_credential(name, directory)?;
+        let salt = crypto::generate()?;
+        let key = derive_from_key_file(&content, &salt)?;
+        self.enrol(OpenedBy::Credential(name.to_owned()), &salt, &key, root)
+    }
+
     fn enrol(
         &mut self,
         opened_by: OpenedBy,
@@ -190,28 +228,56 @@ impl Header {
 
     /// Unwraps the root key. Takes as long as a derivation, so it belongs on a worker thread.
     pub(crate) fn open(&self, opener: &Opener) -> Result<RootKey, HeaderError> {
-        let find = |passphrase: bool| {
-            self.enrolments.iter().find(|e| matches!(e.opened_by, OpenedBy::Passphrase(_)) == passphrase)
-        };
-        let (enrolment, what) = match opener {
-            Opener::Passphrase(_) => {
-                (find(true).ok_or(HeaderError::NotEnrolled("passphrase"))?, "the passphrase")
+        let of = |wanted: fn(&OpenedBy) -> bool| self.enrolments.iter().find(|e| wanted(&e.opened_by));
+        match opener {
+            Opener::Passphrase(text) => {
+                let enrolment = of(|by| matches!(by, OpenedBy::Passphrase(_)));
+                let enrolment = enrolment.ok_or(HeaderError::NotEnrolled("passphrase"))?;
+                let OpenedBy::Passphrase(cost) = &enrolment.opened_by else {
+                    return Err(HeaderError::Damaged);
+                };
+                let key = derive_from_passphrase(text.expose().as_bytes(), &enrolment.salt()?, *cost)?;
+                enrolment.unwrap(&key, "the passphrase")
             }
-            Opener::Remembered => (find(false).ok_or(HeaderError::PassphraseRequired)?, "the key file"),
-            Opener::KeyFile(_) => (find(false).ok_or(HeaderError::NotEnrolled("key file"))?, "the key file"),
-        };
-        let salt = decode(&enrolment.salt)?.try_into().map_err(|_| HeaderError::Damaged)?;
-        let key = match (opener, &enrolment.opened_by) {
-            (Opener::Passphrase(text), OpenedBy::Passphrase(cost)) => {
-                derive_from_passphrase(text.expose().as_bytes(), &salt, *cost)?
+            Opener::KeyFile(path) => {
+                let enrolment = of(|by| matches!(by, OpenedBy::KeyFile(_)));
+                let enrolment = enrolment.ok_or(HeaderError::NotEnrolled("key file"))?;
+                enrolment.open_with(&read_key_file(path)?, "the key file")
             }
-            (Opener::KeyFile(path), _) | (Opener::Remembered, OpenedBy::KeyFile(path)) => {
-                derive_from_key_file(&read_key_file(path)?, &salt)?
+            Opener::Remembered(credentials) => {
+                let mut refused = HeaderError::PassphraseRequired;
+                for enrolment in &self.enrolments {
+                    let opened = match &enrolment.opened_by {
+                        OpenedBy::Passphrase(_) => continue,
+                        OpenedBy::KeyFile(path) => read_key_file(path)
+                            .and_then(|content| enrolment.open_with(&content, "the key file")),
+                        OpenedBy::Credential(name) => read_credential(name, credentials.as_deref())
+                            .and_then(|content| enrolment.open_with(&content, "the credential")),
+                    };
+                    match opened {
+                        Ok(root) => return Ok(root),
+                        Err(error) => refused = error,
+                    }
+                }
+                Err(refused)
             }
-            _ => return Err(HeaderError::Damaged),
-        };
-        let wrapped = decode(&enrolment.wrapped)?;
-        RootKey::unwrap(&wrapped, &key, &bound(&enrolment.opened_by, &salt))
+        }
+    }
+}
+
+impl Enrolment {
+    fn salt(&self) -> Result<[u8; KEY_LEN], HeaderError> {
+        decode(&self.salt)?.try_into().map_err(|_| HeaderError::Damaged)
+    }
+
+    /// Unwraps with a key that comes from the bytes of a file.
+    fn open_with(&self, content: &[u8], what: &'static str) -> Result<RootKey, HeaderError> {
+        self.unwrap(&derive_from_key_file(content, &self.salt()?)?, what)
+    }
+
+    fn unwrap(&self, key: &KeyEncryptingKey, what: &'static str) -> Result<RootKey, HeaderError> {
+        let wrapped = decode(&self.wrapped)?;
+        RootKey::unwrap(&wrapped, key, &bound(&self.opened_by, &self.salt()?))
             .map_err(|_| HeaderError::WrongKey(what))
     }
 }
@@ -227,6 +293,7 @@ fn bound(opened_by: &OpenedBy, salt: &[u8; KEY_LEN]) -> Vec<u8> {
             format!("bursar v{VERSION} argon2id {} {} {} ", cost.memory_kib, cost.passes, cost.lanes)
         }
         OpenedBy::KeyFile(_) => format!("bursar v{VERSION} key file "),
+        OpenedBy::Credential(name) => format!("bursar v{VERSION} credential {name} "),
     }
     .into_bytes();
     words.extend_from_slice(salt);
@@ -270,20 +337,42 @@ fn read_key_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, HeaderError> {
     if about.permissions().mode() & 0o077 != 0 {
         return Err(refuse("others may read or write it; chmod 600 mends that".into()));
     }
+    read_key(file).map_err(|error| key_file_fault(path, &error))?.map_err(refuse)
+}
+
+/// Reads a credential, as a key file. Who may read it is systemd's to say: some versions do so by an ACL, which looks
+/// like a group's right.
+fn read_credential(name: &str, directory: Option<&Path>) -> Result<Zeroizing<Vec<u8>>, HeaderError> {
+    let refuse = |reason: String| HeaderError::Credential { name: name.to_owned(), reason };
+    let missing = || refuse("was not handed to the agent".into());
+    let path = directory.ok_or_else(missing)?.join(name);
+    match open_file(&path).and_then(read_key) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(missing()),
+        Err(error) => Err(refuse(format!("cannot be read: {}", in_words(error.kind())))),
+        Ok(content) => content.map_err(|reason| refuse(format!("cannot be used: {reason}"))),
+    }
+}
+
+/// Reads what a key is derived from; the inner error says what is wrong with it.
+fn read_key(file: File) -> io::Result<Result<Zeroizing<Vec<u8>>, String>> {
     // room for all that may come, so that no reallocation leaves a copy behind
     let mut content = Zeroizing::new(Vec::with_capacity(KEY_FILE_MAX + 1));
-    file.take(KEY_FILE_MAX as u64 + 1)
-        .read_to_end(&mut content)
-        .map_err(|error| key_file_fault(path, &error))?;
+    file.take(KEY_FILE_MAX as u64 + 1).read_to_end(&mut content)?;
     if content.len() > KEY_FILE_MAX {
-        return Err(refuse(format!("it has more than {KEY_FILE_MAX} bytes")));
+        return Ok(Err(format!("it has more than {KEY_FILE_MAX} bytes")));
     }
     let length = content.trim_ascii_end().len();
     if length < KEY_FILE_MIN {
-        return Err(refuse(format!("it has under {KEY_FILE_MIN} bytes, too few for a key")));
+        return Ok(Err(format!("it has under {KEY_FILE_MIN} bytes, too few for a key")));
     }
     content.truncate(length);
-    Ok(content)
+    Ok(Ok(content))
+}
+
+/// Whether systemd could hand over a credential of that name: a plain file name.
+pub(crate) fn is_credential_name(name: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_graphic() && !b"/:".contains(&byte);
+    (1..=CREDENTIAL_NAME_MAX).contains(&name.len()) && name.bytes().all(fits) && !matches!(name, "." | "..")
 }
 
 /// Opens a plain file that a caller named; a pipe or a device there must not make anybody wait.
@@ -317,10 +406,10 @@ mod tests {
         let (header, _) = with_key_file(&path);
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         let header = Header::read(&header.write().unwrap()).unwrap();
-        assert!(header.open(&Opener::Remembered).is_ok());
+        assert!(header.open(&Opener::Remembered(None)).is_ok());
         let moved = dir.path().join("moved");
         std::fs::rename(&path, &moved).unwrap();
-        assert!(matches!(header.open(&Opener::Remembered), Err(HeaderError::KeyFile { .. })));
+        assert!(matches!(header.open(&Opener::Remembered(None)), Err(HeaderError::KeyFile { .. })));
         assert!(header.open(&Opener::KeyFile(moved)).is_ok());
     }
 
@@ -332,7 +421,7 @@ mod tests {
         assert!(header.open(&Opener::Passphrase(Sensitive::new("correct horse".into()).into())).is_ok());
         let wrong = header.open(&Opener::Passphrase(Sensitive::new("correct house".into()).into()));
         assert!(matches!(wrong, Err(HeaderError::WrongKey("the passphrase"))));
-        assert!(matches!(header.open(&Opener::Remembered), Err(HeaderError::PassphraseRequired)));
+        assert!(matches!(header.open(&Opener::Remembered(None)), Err(HeaderError::PassphraseRequired)));
         for length in [PASSPHRASE_MIN - 1, PASSPHRASE_MAX + 1] {
             let refused = header.enrol_passphrase(&Sensitive::new("x".repeat(length)), &root);
             assert!(matches!(refused, Err(HeaderError::PassphraseLength)));
@@ -345,7 +434,7 @@ mod tests {
         let path = dir.path().join("key");
         let (header, _) = with_key_file(&path);
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
-        let refused = header.open(&Opener::Remembered).err().unwrap().to_string();
+        let refused = header.open(&Opener::Remembered(None)).err().unwrap().to_string();
         assert!(refused.ends_with("others may read or write it; chmod 600 mends that"), "{refused}");
     }
 

@@ -17,7 +17,7 @@ pub(super) fn open(dir: &Path) -> Vault {
 }
 
 pub(super) fn unlock(vault: &mut Vault) -> Result<(), VaultError> {
-    let root = vault.header()?.open(&Opener::Remembered)?;
+    let root = vault.header()?.open(&Opener::Remembered(None))?;
     vault.unlock(root, at(2))
 }
 
@@ -176,7 +176,7 @@ fn a_backup_brings_everything_back_and_the_replaced_vault_is_kept() {
     let file = dir.path().join("backup");
     vault.backup(&file).unwrap();
     put(&mut vault, "b", "two");
-    let root = vault.header().unwrap().open(&Opener::Remembered).unwrap();
+    let root = vault.header().unwrap().open(&Opener::Remembered(None)).unwrap();
     let (_, secrets, replaced) = vault.restore(&file, root, at(9)).unwrap();
     assert_eq!((secrets, value(&mut vault, "a").as_deref(), value(&mut vault, "b")), (1, Some("one"), None));
     assert!(replaced.unwrap().is_dir());
@@ -236,7 +236,7 @@ fn a_damaged_header_keeps_nothing_but_the_way_back_open() {
         assert_eq!(vault.state(), VaultState::Locked);
         assert!(matches!(vault.unlocked(), Err(VaultError::Unusable(_))));
         let (header, _) = backup::read(&file, |_, _| ()).unwrap();
-        let root = header.open(&Opener::Remembered).unwrap();
+        let root = header.open(&Opener::Remembered(None)).unwrap();
         vault.restore(&file, root, at(20)).unwrap();
         assert_eq!(value(&mut vault, "a").as_deref(), Some("one"));
         std::fs::remove_dir_all(dir.path().join("state/store.replaced-20")).unwrap();
@@ -276,7 +276,7 @@ fn a_backup_in_the_middle_of_changes_proves_itself() {
         }
         let file = dir.path().join("backup");
         vault.backup(&file).unwrap();
-        let root = vault.header().unwrap().open(&Opener::Remembered).unwrap();
+        let root = vault.header().unwrap().open(&Opener::Remembered(None)).unwrap();
         vault.restore(&file, root, at(round)).unwrap();
     }
 }
@@ -308,7 +308,7 @@ fn two_restores_in_one_second_keep_both_replaced_vaults() {
     vault.backup(&file).unwrap();
     let mut kept = Vec::new();
     for _ in 0..2 {
-        let root = vault.header().unwrap().open(&Opener::Remembered).unwrap();
+        let root = vault.header().unwrap().open(&Opener::Remembered(None)).unwrap();
         kept.push(vault.restore(&file, root, at(9)).unwrap().2.unwrap());
     }
     assert!(kept[0] != kept[1] && kept.iter().all(|path| path.is_dir()));

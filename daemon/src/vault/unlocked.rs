@@ -80,6 +80,11 @@ impl Unlocked {
         Ok((self.store.commit(batch), answer))
     }
 
+    /// Asks the store for an answer, and changes nothing.
+    pub(crate) fn ask_store(&self) -> Committed {
+        self.store.commit(Vec::new())
+    }
+
     /// Up to when endings were told.
     pub(crate) fn endings_told(&self) -> Timestamp {
         Timestamp::from_seconds(self.manifest.endings_told)

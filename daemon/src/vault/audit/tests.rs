@@ -401,7 +401,7 @@ fn restore(vault: &mut Vault, dir: &Path) {
     vault.backup(&file).unwrap();
     // what is recorded after the backup stays, with its number
     add(vault, &[1]);
-    let root = vault.header().unwrap().open(&Opener::Remembered).unwrap();
+    let root = vault.header().unwrap().open(&Opener::Remembered(None)).unwrap();
     vault.restore(&file, root, at(9)).unwrap();
 }
 

@@ -167,7 +167,7 @@ fn elements_packages_and_workspaces_are_there_after_a_restart_new_keys_and_a_bac
     let file = dir.path().join("backup");
     vault.backup(&file).unwrap();
     put_workspace(&mut vault, library.workspace, secret, 4);
-    let root = vault.header().unwrap().open(&Opener::Remembered).unwrap();
+    let root = vault.header().unwrap().open(&Opener::Remembered(None)).unwrap();
     vault.restore(&file, root, at(9)).unwrap();
     assert_library(&mut vault, &library, secret, 3);
 }

@@ -54,6 +54,10 @@ impl Committer {
     }
 
     fn write(&self, shared: &[Commit]) -> Result<(), StoreError> {
+        // somebody asks whether there is an answer, and no disk need turn for it
+        if shared.iter().all(|commit| commit.batch.is_empty()) {
+            return Ok(());
+        }
         let mut batch = sled::Batch::default();
         for (key, value) in shared.iter().flat_map(|commit| &commit.batch) {
             match value {

@@ -1,0 +1,71 @@
+//! What the service manager is told (`sd_notify(3)`): that the agent is ready, how it stands, that it stops.
+
+use crate::agent::Agent;
+use bursar_proto::kind::VaultState;
+use sd_notify::NotifyState;
+use std::sync::{Mutex, PoisonError};
+
+/// The last status that was told, so that the same is not told again.
+#[derive(Default)]
+pub(crate) struct Told(Mutex<String>);
+
+/// Tells that requests are answered from now on.
+pub(crate) fn ready() {
+    tell(&[NotifyState::Ready]);
+}
+
+/// Tells that the end has begun.
+pub(crate) fn stopping() {
+    tell(&[NotifyState::Stopping, NotifyState::Status("stopping")]);
+}
+
+/// Tells that the agent lives.
+pub(super) fn alive() {
+    tell(&[NotifyState::Watchdog]);
+}
+
+fn tell(state: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        tracing::debug!(error = %error.kind(), "the service manager could not be told");
+    }
+}
+
+impl Agent {
+    /// Tells the service manager how the agent stands, if that changed.
+    pub(crate) fn tell_status(&self) {
+        let text = self.in_a_line();
+        let mut told = self.told.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if *told != text {
+            tell(&[NotifyState::Status(&text)]);
+            *told = text;
+        }
+    }
+
+    /// How it stands: `unlocked, 12 secrets, next exchange at 2026-11-22T06:00:00Z, 1 fails`.
+    fn in_a_line(&self) -> String {
+        let problem = self.problem().clone();
+        let mut vault = self.vault();
+        let catalog = match (vault.state(), problem) {
+            (VaultState::Absent, _) => return "no vault yet: bursar init".into(),
+            (VaultState::Locked, Some(problem)) => return format!("locked: {problem}"),
+            (VaultState::Locked, None) => return "locked: bursar unlock".into(),
+            (VaultState::Unlocked, _) => match vault.unlocked() {
+                Ok(unlocked) => &unlocked.catalog,
+                Err(error) => return error.to_string(),
+            },
+        };
+        let mut line = match catalog.secrets.len() {
+            1 => "unlocked, 1 secret".into(),
+            n => format!("unlocked, {n} secrets"),
+        };
+        if let Some(at) = catalog.next_due() {
+            line += &format!(", next exchange at {at}");
+        }
+        match catalog.secrets.values().filter(|secret| secret.failing()).count() {
+            0 => {}
+            1 => line += ", 1 fails",
+            n => line += &format!(", {n} fail"),
+        }
+        line
+    }
+}
