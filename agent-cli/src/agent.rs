@@ -9,8 +9,13 @@ use bursar_proto::PROTOCOL;
 use bursar_proto::call::Hello;
 use bursar_proto::client::Client;
 use bursar_proto::error::{CallError, ErrorName};
+use bursar_proto::reply::AgentStatus;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::{Errno, retry_on_intr};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -106,13 +111,55 @@ fn greet(session: &Session, end: Instant) -> Result<Client, CallError> {
     Ok(client)
 }
 
+/// A daemon that is to end.
+pub(crate) enum Ending {
+    /// Known by its socket: when it is gone, nobody answers there.
+    Socket,
+    /// Known by its process, as systemd keeps the socket, and would start another one for whoever looks.
+    Process(Option<OwnedFd>),
+}
+
+impl Ending {
+    /// How the end of the daemon of `status` will be seen; asked before it is told to end.
+    pub(crate) fn of(status: &AgentStatus) -> Result<Self, Stop> {
+        if !status.activated {
+            return Ok(Self::Socket);
+        }
+        let pid = i32::try_from(status.pid).ok().and_then(Pid::from_raw);
+        match pid.map(|pid| pidfd_open(pid, PidfdFlags::empty())) {
+            Some(Ok(process)) => Ok(Self::Process(Some(process))),
+            // gone already
+            Some(Err(Errno::SRCH)) => Ok(Self::Process(None)),
+            _ => Err(Stop::local(format!("the agent's process {} cannot be watched", status.pid))
+                .hint("stop it by its unit: systemctl stop bursar.service")),
+        }
+    }
+
+    /// Waits until it is gone.
+    pub(crate) fn await_it(self, session: &Session) -> Result<(), Stop> {
+        let Self::Process(process) = self else { return await_silence(session) };
+        let Some(process) = process else { return Ok(()) };
+        let limit = Timespec { tv_sec: i64::try_from(STOP_LIMIT.as_secs()).unwrap_or(i64::MAX), tv_nsec: 0 };
+        let mut watched = [PollFd::new(&process, PollFlags::IN)];
+        match retry_on_intr(|| poll(&mut watched, Some(&limit))) {
+            Ok(0) => Err(still_there()),
+            Ok(_) => Ok(()),
+            Err(error) => Err(Stop::local(format!("the agent's end cannot be seen: {error}"))),
+        }
+    }
+}
+
+fn still_there() -> Stop {
+    Stop::local(format!("the agent still answers after {} s", STOP_LIMIT.as_secs()))
+}
+
 /// Waits until nobody answers any more.
-pub(crate) fn await_end(session: &Session) -> Result<(), Stop> {
+fn await_silence(session: &Session) -> Result<(), Stop> {
     let end = Instant::now() + STOP_LIMIT;
     let mut pause = PAUSES.0;
     while session.connect().is_ok() {
         if Instant::now() >= end {
-            return Err(Stop::local(format!("the agent still answers after {} s", STOP_LIMIT.as_secs())));
+            return Err(still_there());
         }
         sleep(pause);
         pause = (pause * 2).min(PAUSES.1);

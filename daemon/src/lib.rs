@@ -148,7 +148,14 @@ type Sockets = (Option<Socket>, tokio::net::UnixListener);
 /// snapshot, keys wiped, socket removed.
 async fn run(agent: Arc<Agent>, handed: Handed) -> Result<Sockets, Box<dyn std::error::Error>> {
     let (socket, listener) = match handed.api {
-        Some(listener) => (None, listener),
+        Some(listener) => {
+            if agent.config().socket.group.is_some() {
+                tracing::warn!(
+                    "socket.group counts for nothing: systemd keeps the socket, see SocketGroup= of its unit"
+                );
+            }
+            (None, listener)
+        }
         None => {
             let (socket, listener) = Socket::bind(&agent.paths.socket, agent.config().socket.group)?;
             (Some(socket), listener)

@@ -27,6 +27,19 @@ pub(crate) fn handle(agent: Arc<Agent>) -> std::io::Result<Handle> {
     Ok(handle)
 }
 
+/// The settings that differ and are read at the start alone.
+fn waiting_for_a_start(old: &Config, new: &Config) -> Vec<&'static str> {
+    [
+        ("log.level", new.log != old.log),
+        ("socket.max_connections", new.socket.max_connections != old.socket.max_connections),
+        ("socket.group", new.socket.group != old.socket.group),
+        ("audit.entries", new.audit != old.audit),
+    ]
+    .into_iter()
+    .filter_map(|(name, differs)| differs.then_some(name))
+    .collect()
+}
+
 /// Rereads the config. One with a mistake changes nothing.
 fn reload(agent: &Agent) {
     let loaded = Config::read(&agent.paths.config, agent.paths.config_required)
@@ -38,14 +51,9 @@ fn reload(agent: &Agent) {
     match loaded {
         Ok((config, issuers)) => {
             let old = agent.config();
-            if config.log != old.log
-                || config.socket.max_connections != old.socket.max_connections
-                || config.socket.group != old.socket.group
-                || config.audit != old.audit
-            {
-                tracing::warn!(
-                    "log.level, socket.max_connections, socket.group and audit.entries change with the next start"
-                );
+            let waits = waiting_for_a_start(&old, &config);
+            if !waits.is_empty() {
+                tracing::warn!("{} will change with the next start, and not before", waits.join(", "));
             }
             agent.hooks.reconfigure(config.hook.clone());
             agent.reconfigure(config, Arc::new(issuers));

@@ -70,7 +70,14 @@ impl Client {
         let reason = match last {
             Some((path, error)) if error.kind() == io::ErrorKind::PermissionDenied => {
                 let message = format!("the agent at {} belongs to another user", path.display());
-                return Err(CallError::new(ErrorName::Denied, message));
+                let error = CallError::new(ErrorName::Denied, message);
+                return Err(if path == Path::new(SYSTEM) {
+                    error.hint(
+                        "a server's agent is for the members of a group: see ls -l /run/bursar/bursar.sock",
+                    )
+                } else {
+                    error
+                });
             }
             Some((path, error)) if error.kind() == io::ErrorKind::NotFound => {
                 format!("no agent runs: there is no socket at {}", path.display())

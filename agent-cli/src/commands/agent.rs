@@ -1,6 +1,6 @@
 //! `bursar agent …`
 
-use crate::agent::{await_end, connect_or_start};
+use crate::agent::{Ending, connect_or_start};
 use crate::args::agent::Verb;
 use crate::file::absolute_text;
 use crate::output::shell::{Syntax, assignment};
@@ -43,9 +43,12 @@ fn start(session: &Session) -> Result<(), Stop> {
 fn stop(session: &Session) -> Result<(), Stop> {
     // whoever stops it wants no hint to start it
     let mut client = session.connect().map_err(|error| CallError { hint: None, ..error })?;
+    let status = client.call(&AgentStatus {})?;
+    let ending = Ending::of(&status)?;
     let reply = client.call(&AgentStop {})?;
-    await_end(session)?;
-    session.printer.reply(&reply, |_| "the agent has stopped\n".to_owned())
+    ending.await_it(session)?;
+    let again = if status.activated { "; systemd starts it again when somebody calls" } else { "" };
+    session.printer.reply(&reply, |_| format!("the agent has stopped{again}\n"))
 }
 
 fn describe(status: &reply::AgentStatus) -> String {
@@ -54,8 +57,10 @@ fn describe(status: &reply::AgentStatus) -> String {
         ("version", Some(status.version.clone())),
         ("pid", Some(status.pid.to_string())),
         ("socket", Some(status.socket.clone())),
+        ("socket kept by", status.activated.then(|| "systemd".to_owned())),
         ("started", Some(time(status.started_at, now))),
         ("vault", Some(status.vault.to_string())),
+        ("problem", status.problem.clone()),
         ("vault lies in", Some(status.state.clone())),
         ("store", Some(status.store.clone())),
         ("secrets", Some(cell(status.secrets))),
