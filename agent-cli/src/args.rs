@@ -7,6 +7,7 @@ pub(crate) mod agent;
 pub(crate) mod artifact;
 pub(crate) mod audit;
 pub(crate) mod client_secret;
+pub(crate) mod credential;
 pub(crate) mod element;
 pub(crate) mod environment;
 pub(crate) mod expiring;
@@ -16,6 +17,7 @@ pub(crate) mod live;
 pub(crate) mod organization;
 pub(crate) mod package;
 pub(crate) mod secret;
+pub(crate) mod setup;
 pub(crate) mod usage;
 pub(crate) mod vault;
 pub(crate) mod workspace;
@@ -80,6 +82,10 @@ pub(crate) enum Command {
     #[command(after_help = "Examples:\n  bursar get acme/adobe-io --min-validity 10m\n  \
                             bursar get acme/api --header | curl -H @- https://api.example.com")]
     Get(artifact::Get),
+    /// Print a credential that the agent's config hands the systemd unit in which this runs
+    #[command(after_help = "Examples:\n  bursar credential db-password --min-validity 10m\n  \
+                            ExecReload=/usr/bin/bursar credential tls.certificate --output /run/app/tls.pem")]
+    Credential(credential::Credential),
     /// Wait until a secret's exchange has ended, and until a person has authorized it
     #[command(after_help = "Example:\n  bursar wait acme/adobe-io --timeout 30s")]
     Wait(artifact::Wait),
@@ -192,6 +198,9 @@ pub(crate) enum Command {
     /// Try it out: a vault with a key file, and a first secret
     #[command(after_help = "Example:\n  BURSAR_HOME=$(mktemp -d) bursar quickstart")]
     Quickstart,
+    /// Let systemd run the agent
+    #[command(after_help = "Example:\n  bursar setup systemd --apply --now")]
+    Setup(Deferred<setup::Setup>),
     /// Print the completions of a shell
     #[command(
         after_help = "Examples:\n  bursar completions bash > ~/.local/share/bash-completion/completions/bursar\n  \

@@ -5,6 +5,7 @@ mod artifact;
 mod audit;
 mod check;
 mod client_secret;
+mod credential;
 mod element;
 mod environment;
 mod exec;
@@ -17,6 +18,7 @@ mod quickstart;
 mod reference;
 mod render;
 mod secret;
+mod setup;
 mod usage;
 mod vault;
 mod workspace;
@@ -30,6 +32,7 @@ use bursar_proto::kind::Issuer;
 pub(crate) fn run(session: &Session, command: Command) -> Result<(), Stop> {
     match command {
         Command::Get(get) => artifact::get(session, get),
+        Command::Credential(asked) => credential::run(session, asked),
         Command::Wait(wait) => artifact::wait(session, wait),
         Command::Watch(watch) => artifact::watch(session, watch),
         Command::Element(noun) => element::run(session, noun.0.verb),
@@ -60,6 +63,7 @@ pub(crate) fn run(session: &Session, command: Command) -> Result<(), Stop> {
         Command::Backup(backup) => vault::backup(session, &backup),
         Command::Restore(restore) => vault::restore(session, &restore),
         Command::Quickstart => quickstart::run(session),
+        Command::Setup(noun) => setup::run(session, &noun.0.verb),
         Command::Completions(completions) => reference::completions(completions.shell),
         Command::Man(man) => reference::man(session, man.output.as_deref()),
     }

@@ -6,7 +6,7 @@
 mod tests;
 mod who;
 
-pub(crate) use who::group_id;
+pub(crate) use who::{Reader, group_id, readers, service};
 
 use crate::policy::{Grant, GrantedBy, Principal};
 use bursar_proto::kind::Role;

@@ -13,6 +13,7 @@
 //! | `element` | element.* |
 //! | `library` | library.resolve, what an element stands for |
 //! | `package` | package.* |
+//! | `render` | what templates of the config become |
 //! | `workspace` | workspace.* |
 //! | `client_secret` | `client_secret.*`, authenticate |
 //! | `audit`, `usage`, `expiring` | audit.*, usage.list, expiring.list |
@@ -37,6 +38,7 @@ mod issuer;
 mod library;
 mod organization;
 mod package;
+mod render;
 mod request;
 mod secret;
 mod status;
@@ -56,6 +58,7 @@ use crate::clock::Clock;
 use crate::config::{Config, Paths};
 use crate::exchange::Exchange;
 use crate::hook::Hooks;
+use crate::noise::Noise;
 use crate::policy::Authorized;
 use crate::refresh::Flights;
 use crate::systemd::notify::Told;
@@ -99,8 +102,6 @@ pub(crate) struct Agent {
     pub(crate) authorizations: Authorizations,
     /// Rings when the vault was unlocked.
     pub(crate) opened: Notify,
-    /// Why the vault did not open by itself.
-    problem: Mutex<Option<String>>,
     /// Whether systemd keeps the socket.
     pub(crate) activated: bool,
     /// The turns of the refresh loop, for the watchdog.
@@ -111,6 +112,8 @@ pub(crate) struct Agent {
     pub(crate) tasks: TaskTracker,
     /// Wakes the refresh loop: something is due that was not before.
     pub(crate) wake: Notify,
+    /// Rings when a rendered file may not be up to date any more.
+    pub(crate) rendering: Notify,
     /// Ends the daemon.
     pub(crate) shutdown: CancellationToken,
     changes: broadcast::Sender<Arc<Changed>>,
@@ -121,6 +124,8 @@ pub(crate) struct Agent {
     waits: Mutex<Waits>,
     /// Whom the config wants told of what happens.
     pub(crate) hooks: Hooks,
+    /// The log lines that callers cause.
+    pub(crate) noise: Noise,
     /// The last second in which somebody used the vault; for auto-lock.
     used_at: Mutex<Timestamp>,
 }
@@ -150,18 +155,19 @@ impl Agent {
             flights: Flights::default(),
             authorizations: Authorizations::default(),
             opened: Notify::new(),
-            problem: Mutex::default(),
             activated,
             pulse: Pulse::default(),
             told: Told::default(),
             tasks: TaskTracker::new(),
             wake: Notify::new(),
+            rendering: Notify::new(),
             shutdown: CancellationToken::new(),
             changes: broadcast::Sender::new(CHANGES_KEPT),
             callers: Mutex::default(),
             audit: Audit::default(),
             waits: Mutex::default(),
             hooks,
+            noise: Noise::default(),
             used_at: Mutex::new(now),
             clock,
         })
@@ -180,7 +186,7 @@ impl Agent {
             }
             Call::AgentStatus(_) => answer(Ok(self.status())),
             Call::AgentStop(_) => answer(Ok(self.stop())),
-            Call::AgentDoctor(_) => answer(Ok(self.doctor())),
+            Call::AgentDoctor(_) => answer(self.doctor().await),
             Call::VaultInit(call) => answer(self.vault_init(call, request).await),
             Call::VaultUnlock(call) => answer(self.vault_unlock(call).await),
             Call::VaultLock(_) => answer(self.vault_lock(request).await),
@@ -257,16 +263,12 @@ impl Agent {
     pub(crate) fn reconfigure(&self, config: Config, issuers: Arc<dyn Exchange>) {
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
         *self.issuers.write().unwrap_or_else(PoisonError::into_inner) = issuers;
+        self.rendering.notify_one();
     }
 
     /// What speaks with issuers.
     pub(crate) fn issuers(&self) -> Arc<dyn Exchange> {
         self.issuers.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Why the vault did not open by itself; nothing once it is open.
-    pub(crate) fn problem(&self) -> MutexGuard<'_, Option<String>> {
-        self.problem.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The vault. A thread that panicked with the lock has changed nothing that was acknowledged.
@@ -278,9 +280,10 @@ impl Agent {
     pub(crate) async fn durable(&self, committed: Committed) -> Result<(), CallError> {
         let durable = committed.durable().await;
         if let Err(error) = &durable {
-            tracing::error!(%error, "a write failed");
+            tracing::error!(reason = %error, "a write failed");
             self.unspoil();
         }
+        self.rendering.notify_one();
         Ok(durable?)
     }
 

@@ -21,14 +21,19 @@
 //! | `hook.command` | program and arguments | none |
 //! | `hook.timeout` | duration | `30s` |
 //! | `hook.events` | list of words | all |
+//! | `render` | tables of `file`, `text` or `template`, `environment`, `readers`, `unit`, `action` | none |
 //! | `authorization.port` | port, 0 for any free one | `0` |
+//! | `credential` | tables of `unit`, `credential`, `secret` or `element` and `environment`, `field`, `min_validity` | none |
+//! | `landlock.writable` | list of absolute paths | none |
 //! | `log.level` | `off`, `error` to `trace` | `info` |
 //!
-//! `socket`'s group and number of connections and `log.level` take a restart. What `access` says holds for new connections.
+//! `socket`'s group and number of connections, `landlock.writable` and `log.level` take a restart. What `access` says holds for new connections.
 
 use crate::access::Access;
 use crate::exchange::HttpSettings;
 use crate::hook::HookConfig;
+use crate::units::Units;
+use crate::render::Render;
 use bursar_proto::kind::{Analytics, ExchangePolicy};
 use bursar_proto::name::OrganizationName;
 use bursar_proto::socket::{Places, SYSTEM_DIRECTORY};
@@ -49,6 +54,12 @@ const AUDIT_MIN: u64 = 1_000;
 
 /// The most: some gigabytes of sealed records, and minutes to verify.
 const AUDIT_MAX: u64 = 10_000_000;
+
+/// The lists to which a drop-in adds; any other takes the place of the one before.
+const ADDED: [&str; 2] = ["credential", "render"];
+
+/// The most directories beside its own in which the agent may write: each costs the kernel a look at every open.
+const DIRECTORIES_MAX: usize = 64;
 
 /// The config's file.
 const FILE: &str = "bursar.toml";
@@ -87,10 +98,17 @@ pub(crate) struct Config {
     pub(crate) usage: UsageConfig,
     /// What is run when something happens to a secret.
     pub(crate) hook: HookConfig,
+    /// Files that are rendered and kept fresh.
+    #[serde(deserialize_with = "crate::render::renders")]
+    pub(crate) render: Vec<Render>,
     /// A person's authorization in a browser.
     pub(crate) authorization: AuthorizationConfig,
+    /// Which unit is handed which credential.
+    pub(crate) credential: Units,
     /// Outgoing calls.
     pub(crate) http: HttpConfig,
+    /// Where the agent may write.
+    pub(crate) landlock: LandlockConfig,
     /// The log.
     pub(crate) log: LogConfig,
 }
@@ -163,6 +181,15 @@ pub(crate) struct HttpConfig {
     pub(crate) extra_ca_file: Option<PathBuf>,
 }
 
+/// `[landlock]`
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct LandlockConfig {
+    /// Directories below which the agent may write beside its own; takes a restart to change.
+    #[serde(deserialize_with = "directories")]
+    pub(crate) writable: Vec<PathBuf>,
+}
+
 /// `[log]`
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -183,8 +210,11 @@ impl Default for Config {
             audit: AuditConfig::default(),
             usage: UsageConfig::default(),
             hook: HookConfig::default(),
+            render: Vec::new(),
             authorization: AuthorizationConfig::default(),
+            credential: Units::default(),
             http: HttpConfig::default(),
+            landlock: LandlockConfig::default(),
             log: LogConfig::default(),
         }
     }
@@ -248,14 +278,14 @@ impl HttpConfig {
 
 impl Config {
     /// Reads `file`, and then the drop-ins `conf.d/*.toml` beside it in the order of their names; a later one
-    /// wins, table by table. What is not there is not missed, but for a file that was asked for.
+    /// wins, table by table, and adds its tables to some lists. What is not there is not missed, but for a file that was asked for.
     pub(crate) fn read(file: &Path, required: bool) -> Result<Self, ConfigError> {
         let mut merged = toml::Table::new();
         let mut files = vec![file.to_owned()];
         files.extend(drop_ins(file)?);
         for file in files {
             let fault = |reason: String| ConfigError { file: file.clone(), reason };
-            let text = match read_bounded(&file) {
+            let text = match read_bounded(&file, CONFIG_MAX) {
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound && !required => continue,
                 text => text.map_err(|error| fault(error.to_string()))?,
             };
@@ -271,14 +301,15 @@ impl Config {
     }
 }
 
-fn read_bounded(file: &Path) -> std::io::Result<String> {
+/// Reads a file of at most `most` bytes that nobody else can write.
+pub(crate) fn read_bounded(file: &Path, most: u64) -> std::io::Result<String> {
     use std::io::Read as _;
     let mut text = String::new();
     let file = std::fs::File::open(file)?;
     check_writers(&file.metadata()?)?;
-    file.take(CONFIG_MAX + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > CONFIG_MAX {
-        return Err(std::io::Error::other(format!("it has more than {CONFIG_MAX} bytes")));
+    file.take(most + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > most {
+        return Err(std::io::Error::other(format!("it has more than {most} bytes")));
     }
     Ok(text)
 }
@@ -316,6 +347,9 @@ fn merge(into: &mut toml::Table, from: toml::Table) {
     for (key, value) in from {
         match (into.get_mut(&key), value) {
             (Some(toml::Value::Table(inner)), toml::Value::Table(outer)) => merge(inner, outer),
+            (Some(toml::Value::Array(inner)), toml::Value::Array(outer)) if ADDED.contains(&key.as_str()) => {
+                inner.extend(outer);
+            }
             (_, value) => {
                 into.insert(key, value);
             }
@@ -345,6 +379,17 @@ fn entries<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> 
         return Ok(entries);
     }
     Err(serde::de::Error::custom(format_args!("expected {AUDIT_MIN} to {AUDIT_MAX} entries")))
+}
+
+fn directories<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<PathBuf>, D::Error> {
+    let paths = Vec::<PathBuf>::deserialize(deserializer)?;
+    if paths.len() > DIRECTORIES_MAX {
+        return Err(serde::de::Error::custom(format_args!("at most {DIRECTORIES_MAX} directories")));
+    }
+    if paths.iter().any(|path| !path.is_absolute() || path.as_os_str().as_encoded_bytes().contains(&0)) {
+        return Err(serde::de::Error::custom("expected absolute paths"));
+    }
+    Ok(paths)
 }
 
 fn level<'de, D: Deserializer<'de>>(
@@ -417,6 +462,22 @@ impl Paths {
         }
     }
 
+    /// Below which directories the agent may write: its own, for a person also that person's, and what `config` adds.
+    pub(crate) fn writable(&self, config: &Config) -> Vec<PathBuf> {
+        let mut all = vec![self.state.clone(), self.runtime.clone()];
+        all.extend(self.socket.parent().map(Path::to_owned));
+        if !self.system {
+            // backups and key files go where their person says
+            let home = ["BURSAR_HOME", "HOME"].into_iter().filter_map(variable).map(PathBuf::from);
+            // all of the machine is nobody's home
+            all.extend(home.filter(|path| path.parent().is_some()));
+            all.extend(self.config.parent().map(Path::to_owned));
+            all.push(std::env::temp_dir());
+        }
+        all.extend(config.landlock.writable.iter().cloned());
+        all
+    }
+
     fn from(
         socket: Option<PathBuf>,
         config: Option<PathBuf>,
@@ -457,6 +518,18 @@ impl Paths {
             system: false,
         })
     }
+}
+
+/// What systemd says of the program's standard error: device and inode of the stream that goes to the journal.
+pub(crate) fn journal_stream() -> Option<(u64, u64)> {
+    let text = variable("JOURNAL_STREAM")?.into_string().ok()?;
+    let (device, inode) = text.split_once(':')?;
+    Some((device.parse().ok()?, inode.parse().ok()?))
+}
+
+/// The socket on which the service manager is told.
+pub(crate) fn notify_socket() -> Option<OsString> {
+    variable("NOTIFY_SOCKET")
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
@@ -507,6 +580,9 @@ mod tests {
             ("[access]\nowner = []", "unknown field `owner`"),
             ("[audit]\nentries = 999", "expected 1000 to 10000000"),
             ("[audit]\nentries = 10000001", "expected 1000 to 10000000"),
+            ("[landlock]\nwritable = [\"backup\"]", "expected absolute paths"),
+            ("[landlock]\nwritable = [\"/a\\u0000b\"]", "expected absolute paths"),
+            ("[landlock]\nwritable = \"/mnt\"", "expected a sequence"),
             ("[usage]\nsecrets = \"all\"", "expected one of `disabled`, `limited`, `complete`"),
             ("exchange_policy = \"lax\"", "expected `standard` or `short-lived`"),
             ("[authorization]\nport = 65536", "expected u16"),
@@ -562,6 +638,51 @@ mod tests {
             let told = Config::read(&file, true).map_err(|error| error.to_string());
             assert_eq!(told.is_err(), refused, "{mode:o}: {told:?}");
         }
+    }
+
+    #[test]
+    fn a_servers_places_are_the_systems_unless_a_home_is_said() {
+        let paths = Paths::of_server(None, None, |_| None);
+        assert_eq!(
+            (paths.config.as_path(), paths.config_required),
+            (Path::new("/etc/bursar/bursar.toml"), false)
+        );
+        assert_eq!(paths.state, Path::new("/var/lib/bursar"));
+        assert_eq!(paths.socket, Path::new(bursar_proto::socket::SYSTEM));
+        assert_eq!((paths.runtime.as_path(), paths.credentials), (Path::new("/run/bursar"), None));
+        let of_systemd = |name: &str| match name {
+            "STATE_DIRECTORY" => Some("/srv/bursar".into()),
+            "CREDENTIALS_DIRECTORY" => Some("/run/credentials/bursar.service".into()),
+            "HOME" | "XDG_DATA_HOME" | "XDG_RUNTIME_DIR" | "BURSAR_SOCK" => Some("/elsewhere".into()),
+            _ => None,
+        };
+        let paths = Paths::of_server(None, None, of_systemd);
+        assert_eq!(paths.state, Path::new("/srv/bursar"));
+        assert_eq!(paths.socket, Path::new(bursar_proto::socket::SYSTEM));
+        assert_eq!(paths.credentials.as_deref(), Some(Path::new("/run/credentials/bursar.service")));
+        let home = |name: &str| (name == "BURSAR_HOME").then(|| "/h".into());
+        let paths = Paths::of_server(Some("/s".into()), None, home);
+        assert_eq!((paths.state.as_path(), paths.socket.as_path()), (Path::new("/h/state"), Path::new("/s")));
+        assert_eq!((paths.runtime.as_path(), paths.system), (Path::new("/h"), true));
+    }
+
+    #[test]
+    fn at_most_so_many_directories_are_written_beside_the_agents_own() {
+        let text = |count| format!("[landlock]\nwritable = {:?}", vec!["/mnt"; count]);
+        let most = read(&[("bursar.toml", &text(DIRECTORIES_MAX))]).unwrap();
+        assert_eq!(most.landlock.writable.len(), DIRECTORIES_MAX);
+        assert!(read(&[("bursar.toml", &text(DIRECTORIES_MAX + 1))]).unwrap_err().contains("at most 64"));
+    }
+
+    #[test]
+    fn a_server_writes_in_its_own_directories_and_those_of_the_config() {
+        let only = |name: &str| (name == "BURSAR_HOME").then(|| "/h".into());
+        let config = Config { landlock: LandlockConfig { writable: vec!["/mnt".into()] }, ..Config::default() };
+        let server = Paths::of_server(None, None, only).writable(&config);
+        assert!(server.iter().all(|path| path.starts_with("/h") || path == Path::new("/mnt")), "{server:?}");
+        assert!(server.contains(&"/h/state".into()) && server.contains(&"/mnt".into()));
+        let person = Paths::from(None, None, 1, only).unwrap().writable(&config);
+        assert!(person.contains(&std::env::temp_dir()), "{person:?}");
     }
 
     #[test]

@@ -415,7 +415,7 @@ fn log(run: &Run) {
     match &run.outcome {
         Outcome::Ended(status) if status.success() => tracing::debug!(event, "hook ended"),
         Outcome::Ended(status) => tracing::warn!(event, %status, "the hook failed"),
-        Outcome::NotRun(error) => tracing::warn!(event, %error, "the hook could not be run"),
+        Outcome::NotRun(error) => tracing::warn!(event, reason = %error, "the hook could not be run"),
         Outcome::TooLong(limit) => {
             tracing::warn!(event, limit_s = limit.as_secs(), "the hook took too long, and was ended");
         }

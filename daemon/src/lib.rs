@@ -12,6 +12,8 @@
 //! |---|---|
 //! | `config` | settings and paths; the only reader of the environment |
 //! | `harden` | what the process does to itself first |
+//! | `journal` | where log lines go, and which there are of requests |
+//! | `noise` | how many lines one caller may cause |
 //! | `clock` | wall time |
 //! | `access` | whom the config lets in |
 //! | `audit` | the record of accesses, on its way to the disk |
@@ -20,10 +22,12 @@
 //! | `policy` | who may do what |
 //! | `agent` | the methods |
 //! | `systemd` | what the daemon is to its service manager |
+//! | `units` | which unit is handed which credential |
 //! | `vault` | keys, records, the store |
 //! | `credentials` | the secret types: reading, checking, their artifacts |
 //! | `exchange` | credentials for a token, at an issuer |
 //! | `refresh` | when, and one at a time |
+//! | `render` | files that are kept fresh for services |
 //!
 //! `docs/architecture.md` says what must stay true between them.
 
@@ -42,11 +46,15 @@ pub mod fuzz;
 mod harden;
 mod hook;
 mod issuer;
+mod journal;
+mod noise;
 mod policy;
 mod refresh;
+mod render;
 mod server;
 mod signals;
 mod systemd;
+mod units;
 mod vault;
 
 use agent::Agent;
@@ -79,6 +87,9 @@ struct Arguments {
     /// Read the config, say what is wrong with it, and end
     #[arg(long)]
     check: bool,
+    /// Have systemd tell the units for which new values lie ready, and end; bursar-reload.service does it
+    #[arg(long, conflicts_with = "check")]
+    reload_units: bool,
     /// The socket's path; otherwise `BURSAR_SOCK`, `BURSAR_HOME`, `XDG_RUNTIME_DIR` say where
     #[arg(long, value_name = "PATH")]
     socket: Option<PathBuf>,
@@ -104,10 +115,11 @@ fn complain(error: &dyn std::error::Error) {
     eprintln!("bursard: {error}");
 }
 
-/// Starts in order: harden, sockets that were handed over, config, log, the one state directory, the vault, the socket, then serve.
+/// Starts in order: harden, sockets that were handed over, config, log, the one state directory, the hook, harden what follows, the
+/// vault, the socket, then serve.
 fn start(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
     harden::process()?;
-    let Arguments { foreground: _, system, check, socket, config } = arguments;
+    let Arguments { foreground: _, system, check, reload_units, socket, config } = arguments;
     let mut paths = Paths::find(system, socket, config)?;
     let config = Config::read(&paths.config, paths.config_required)?;
     if check {
@@ -117,18 +129,24 @@ fn start(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
     if let Some(path) = handed.path() {
         paths.socket = path;
     }
-    tracing_subscriber::fmt()
-        .with_max_level(config.log.level)
-        .with_writer(std::io::stderr)
-        .with_ansi(false)
-        .with_target(false)
-        .init();
+    journal::start(config.log.level);
+    if reload_units {
+        return Ok(systemd::reload::units(&paths, &config)?);
+    }
     let state = StateLock::take(&paths.state)?;
+    // its thread runs programs, and stays free for that
+    let hooks = Hooks::start(config.hook.clone())?;
+    if handed.api.is_none()
+        && let Some(directory) = paths.socket.parent()
+    {
+        // what is not there cannot be written into later; what fails here is told where the socket is made
+        drop(vault::store::make_private(directory));
+    }
+    harden::threads(paths.writable(&config), systemd::notify::is_abstract())?;
     let clock = Arc::new(SystemClock);
     let vault =
         Vault::open(Place { state: paths.state.clone(), audit_kept: config.audit.entries }, clock.now())?;
     let issuers = Arc::new(Issuers::start(&config.http.settings())?);
-    let hooks = Hooks::start(config.hook.clone())?;
     let agent = Agent::new(paths, config, vault, issuers, clock, hooks, handed.api.is_some());
     agent.unlock_at_start();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -162,18 +180,23 @@ async fn run(agent: Arc<Agent>, handed: Handed) -> Result<Sockets, Box<dyn std::
         }
     };
     let listener = tokio::net::UnixListener::from_std(listener)?;
+    if let Some(credentials) = handed.credentials {
+        let credentials = tokio::net::UnixListener::from_std(credentials)?;
+        agent.tasks.spawn(server::credential::run(agent.clone(), credentials));
+    }
     let signals = signals::handle(agent.clone())?;
     tracing::info!(socket = %agent.paths.socket.display(), pid = std::process::id(), "listening");
     agent.tell_status();
     systemd::notify::ready();
     let refresh = agent.tasks.spawn(refresh::run(agent.clone()));
     let audit = agent.tasks.spawn(audit::run(agent.clone()));
+    let render = agent.tasks.spawn(render::run(agent.clone()));
     let watchdog = agent.tasks.spawn(systemd::watchdog::run(agent.clone()));
     server::run(agent.clone(), &listener).await;
     tracing::info!("stopping");
     systemd::notify::stopping();
     tokio::select! {
-        ended = end(&agent, [refresh, audit, watchdog]) => ended?,
+        ended = end(&agent, [refresh, audit, render, watchdog]) => ended?,
         // who comes to a socket of systemd waits there for the next start
         () = server::turn_everybody_away(&listener), if !agent.activated => {}
     }
@@ -184,7 +207,7 @@ async fn run(agent: Arc<Agent>, handed: Handed) -> Result<Sockets, Box<dyn std::
 /// Lets what is under way finish, keeps a snapshot, wipes the keys.
 async fn end(
     agent: &Arc<Agent>,
-    loops: [tokio::task::JoinHandle<()>; 3],
+    loops: [tokio::task::JoinHandle<()>; 4],
 ) -> Result<(), tokio::task::JoinError> {
     for one in loops {
         one.await?;

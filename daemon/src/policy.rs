@@ -1,13 +1,15 @@
 //! Who may do what: one table of methods by principals, pure.
 //!
-//! [`Policy::authorize`] is the only maker of [`Authorized`], and nothing acts on a call that is not one. A method
-//! without a row in the table does not compile; `docs/access.md` is printed from it.
+//! [`Policy`] is the only maker of [`Authorized`], and nothing acts on a call that is not one. A method
+//! without a row in the table does not compile; `docs/access.md` is printed from it. What a unit is handed is the table of
+//! units to say, and [`Policy::unit`] to allow.
 
 #[cfg(test)]
 mod access_doc;
 mod subject;
 #[cfg(test)]
 mod tests;
+mod unit;
 
 pub(crate) use subject::{Place, Subject};
 
@@ -141,7 +143,7 @@ table! {
         VaultBackup VaultRestore;
 }
 
-/// A call that may be carried out, and what allowed it. Only [`Policy::authorize`] makes one.
+/// A call that may be carried out, and what allowed it. Only [`Policy::authorize`] and [`Policy::unit`] make one.
 pub(crate) struct Authorized<T> {
     call: T,
     by: Option<GrantedBy>,

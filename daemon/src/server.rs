@@ -1,6 +1,7 @@
 //! The socket: who is let in, how many, and how a connection ends. It knows lines and limits, not secrets.
 
 mod connection;
+pub(crate) mod credential;
 mod envelope;
 pub(crate) mod listener;
 mod patience;
@@ -9,9 +10,10 @@ pub(crate) mod session;
 
 use crate::agent::Agent;
 use crate::harden;
+use crate::noise::Kind;
 use crate::policy::Principal;
 use bursar_proto::error::{CallError, ErrorName};
-use peer::Caller;
+use peer::{Caller, Manager};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,6 +35,7 @@ pub(crate) async fn run(agent: Arc<Agent>, listener: &UnixListener) {
     let permits = Arc::new(Semaphore::new(limit));
     let share_of_each = (limit / SHARE).max(1);
     let mut shares: HashMap<u32, Arc<Semaphore>> = HashMap::new();
+    let manager = Manager::of(&agent.paths);
     loop {
         let accepted = tokio::select! {
             () = agent.shutdown.cancelled() => return,
@@ -41,22 +44,22 @@ pub(crate) async fn run(agent: Arc<Agent>, listener: &UnixListener) {
         let stream = match accepted {
             Ok((stream, _)) => stream,
             Err(error) => {
-                tracing::warn!(error = %error.kind(), "a connection could not be accepted");
+                tracing::warn!(reason = %error.kind(), "a connection could not be accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             }
         };
         // before a byte is read
-        let caller = match Caller::of(&stream, &agent.config().access) {
+        let caller = match Caller::of(&stream, &agent.config(), manager) {
             Ok(caller) => caller,
             Err(error) => {
-                tracing::warn!(error = %error.kind(), "a connection was refused: the system does not say whose it is");
+                tracing::warn!(reason = %error.kind(), "a connection was refused: the system does not say whose it is");
                 continue;
             }
         };
         if *caller.principal() == Principal::Stranger {
-            tracing::warn!(uid = caller.uid(), "a connection was refused");
-            turn_away(&stream, CallError::new(ErrorName::Denied, "this agent serves another user"));
+            let error = CallError::new(ErrorName::Denied, "this agent serves another user");
+            refuse(&agent, &stream, caller.uid(), error);
             continue;
         }
         let share = if caller.principal().owns() {
@@ -67,7 +70,8 @@ pub(crate) async fn run(agent: Arc<Agent>, listener: &UnixListener) {
             let free = permits.available_permits() > limit / RESERVE;
             let Some(share) = share.clone().try_acquire_owned().ok().filter(|_| free) else {
                 let message = format!("your user has {share_of_each} connections, or too few are left");
-                turn_away(&stream, CallError::new(ErrorName::TooManyConnections, message).hint("close some"));
+                let error = CallError::new(ErrorName::TooManyConnections, message).hint("close some");
+                refuse(&agent, &stream, caller.uid(), error);
                 continue;
             };
             Some(share)
@@ -77,7 +81,7 @@ pub(crate) async fn run(agent: Arc<Agent>, listener: &UnixListener) {
                 CallError::new(ErrorName::TooManyConnections, format!("{limit} connections are open")).hint(
                     "close some, or raise socket.max_connections and the limit of open files, then restart",
                 );
-            turn_away(&stream, error);
+            refuse(&agent, &stream, caller.uid(), error);
             continue;
         };
         let agent = agent.clone();
@@ -87,6 +91,13 @@ pub(crate) async fn run(agent: Arc<Agent>, listener: &UnixListener) {
             drop((permit, share));
         });
     }
+}
+
+/// Turns a caller away, and tells it.
+fn refuse(agent: &Arc<Agent>, stream: &UnixStream, uid: u32, error: CallError) {
+    let (caller, outcome) = (format!("uid {uid}"), error.name.as_str());
+    agent.log_of(Kind::Refused, &caller, || tracing::warn!(caller, outcome, "a connection was refused"));
+    turn_away(stream, error);
 }
 
 /// Answers everybody who still comes that the daemon stops.

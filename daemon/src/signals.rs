@@ -34,6 +34,7 @@ fn waiting_for_a_start(old: &Config, new: &Config) -> Vec<&'static str> {
         ("socket.max_connections", new.socket.max_connections != old.socket.max_connections),
         ("socket.group", new.socket.group != old.socket.group),
         ("audit.entries", new.audit != old.audit),
+        ("landlock.writable", new.landlock != old.landlock),
     ]
     .into_iter()
     .filter_map(|(name, differs)| differs.then_some(name))
@@ -60,6 +61,6 @@ fn reload(agent: &Agent) {
             agent.wake.notify_one();
             tracing::info!("the config was read anew");
         }
-        Err(error) => tracing::error!(error, "the config has a mistake; the old one stays"),
+        Err(error) => tracing::error!(reason = error, "the config has a mistake; the old one stays"),
     }
 }

@@ -4,4 +4,5 @@
 
 pub(crate) mod activation;
 pub(crate) mod notify;
+pub(crate) mod reload;
 pub(crate) mod watchdog;

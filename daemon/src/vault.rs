@@ -60,9 +60,9 @@ pub(crate) enum VaultError {
     /// There is one already.
     #[error("there is a vault already")]
     Exists,
-    /// It is locked.
-    #[error("the vault is locked")]
-    Locked,
+    /// It is locked, and perhaps why it did not open by itself.
+    #[error("the vault is locked{}", .0.as_ref().map_or_else(String::new, |why| format!(": {why}")))]
+    Locked(Option<String>),
     /// It was made by a newer version: nothing is damaged.
     #[error("the vault was made by a newer version of bursar")]
     Newer,
@@ -144,6 +144,8 @@ impl Place {
 pub(crate) struct Vault {
     place: Place,
     state: State,
+    /// Why it did not open by itself.
+    problem: Option<String>,
 }
 
 enum State {
@@ -174,10 +176,20 @@ impl Vault {
             opened => opened?,
         };
         let state = at_rest(store).unwrap_or_else(|error| {
-            tracing::error!(%error, "the vault cannot be used; put a backup in its place: bursar restore FILE");
+            tracing::error!(reason = %error, "the vault cannot be used; put a backup in its place: bursar restore FILE");
             State::Broken(error.to_string())
         });
-        Ok(Self { place, state })
+        Ok(Self { place, state, problem: None })
+    }
+
+    /// Why it did not open by itself; nothing while it is open.
+    pub(crate) fn problem(&self) -> Option<&str> {
+        self.problem.as_deref().filter(|_| self.state() != VaultState::Unlocked)
+    }
+
+    /// Keeps in mind why it does not open by itself.
+    pub(crate) fn stays_locked(&mut self, why: String) {
+        self.problem = Some(why);
     }
 
     /// Where it stands.
@@ -227,7 +239,7 @@ impl Vault {
     pub(crate) fn unlocked(&mut self) -> Result<&mut Unlocked, VaultError> {
         match &mut self.state {
             State::Absent(_) => Err(VaultError::Absent(self.place.state.clone())),
-            State::Locked(..) => Err(VaultError::Locked),
+            State::Locked(..) => Err(VaultError::Locked(self.problem.clone())),
             State::Unlocked(unlocked) => Ok(unlocked),
             State::Broken(why) => Err(VaultError::Unusable(why.clone())),
             State::Newer(_) => Err(VaultError::Newer),
@@ -322,8 +334,9 @@ impl Vault {
         Ok(())
     }
 
-    /// Wipes the keys from memory.
+    /// Wipes the keys from memory. From now on it is locked because somebody wanted it so.
     pub(crate) fn lock(&mut self) {
+        self.problem = None;
         if let State::Unlocked(unlocked) = std::mem::replace(&mut self.state, State::Broken("locking".into()))
         {
             let Unlocked { store, header, .. } = *unlocked;
@@ -352,7 +365,7 @@ impl Vault {
                 root.map_or(Ok(()), |root| self.unlock(root, now))
             });
         if let Err(error) = reopened {
-            tracing::error!(%error, "the store could not be opened again");
+            tracing::error!(reason = %error, "the store could not be opened again");
             if matches!(self.state, State::Broken(_)) {
                 self.state = State::Broken(error.to_string());
             }
@@ -398,7 +411,7 @@ impl Vault {
         })?;
         let aside = State::Broken("the store is being written anew".into());
         let State::Unlocked(unlocked) = std::mem::replace(&mut self.state, aside) else {
-            return Err(VaultError::Locked);
+            return Err(VaultError::Locked(None));
         };
         let Unlocked { store, root, .. } = *unlocked;
         drop(store);
@@ -443,7 +456,7 @@ impl Vault {
         let since = match &self.state {
             // a store that cannot be read is what a backup is for
             State::Unlocked(present) => present.audit_since(&manifest).unwrap_or_else(|error| {
-                tracing::warn!(%error, "the record of accesses since the backup could not be read");
+                tracing::warn!(reason = %error, "the record of accesses since the backup could not be read");
                 Vec::new()
             }),
             _ => Vec::new(),
@@ -535,7 +548,7 @@ impl Vault {
 /// Logs what could not be tidied up after a step that counts already.
 fn tidy<E: std::fmt::Display>(result: Result<(), E>) {
     if let Err(error) = result {
-        tracing::warn!(%error, "something was left behind");
+        tracing::warn!(reason = %error, "something was left behind");
     }
 }
 

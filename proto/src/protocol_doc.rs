@@ -174,9 +174,9 @@ fn check_object<T: DeserializeOwned + Serialize>(json: &Value) -> Result<(), Str
     }
 }
 
-/// The same for the one reply that is only ever read.
-fn check_artifact(json: &Value) -> Result<(), String> {
-    let read: reply::Artifact = serde_json::from_value(json.clone()).map_err(|error| error.to_string())?;
+/// The same for replies with values, which are only ever read.
+fn check_read<T: DeserializeOwned + Debug>(json: &Value) -> Result<(), String> {
+    let read: T = serde_json::from_value(json.clone()).map_err(|error| error.to_string())?;
     let (documented, coded) = (members(json), debug_fields(&read, 1));
     if documented == coded {
         return Ok(());
@@ -189,7 +189,8 @@ fn check_result(method: &str, result: &Value) -> Result<(), String> {
     macro_rules! replies {
         ($($method:ident)+) => {
             match method {
-                call::ArtifactGet::NAME | call::PackageGet::NAME => check_artifact(result),
+                call::ArtifactGet::NAME | call::PackageGet::NAME => check_read::<reply::Artifact>(result),
+                call::CredentialGet::NAME => check_read::<reply::Credential>(result),
                 $(call::$method::NAME => check_object::<<call::$method as Method>::Reply>(result),)+
                 _ => Err("add the method to the list in protocol_doc.rs".to_owned()),
             }

@@ -28,6 +28,7 @@
 //! | [`users`] | what is done under another user id |
 //! | [`pages`] | pages of the documentation, and the commands in them |
 //! | [`processes`] | what `/proc` says of processes |
+//! | [`machine`] | a machine with a booted systemd |
 //! | [`power`] | a disk of its own, whose power can be cut |
 //! | [`patience`] | bounded waiting for what must come |
 
@@ -54,6 +55,7 @@ mod installed;
 pub mod issuer;
 pub mod keys;
 pub mod library;
+pub mod machine;
 pub mod pages;
 pub mod patience;
 pub mod power;
@@ -74,6 +76,7 @@ pub use fault::{FaultIssuer, Reply};
 pub use gate::{Gate, Wall};
 pub use google::{Google, Hold};
 pub use home::{Home, configured, open_vault};
+pub use machine::Machine;
 pub use patience::until;
 pub use power::Disk;
 pub use raw::{Answer, RawSocket, Refused, now, seconds};

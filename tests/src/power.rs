@@ -29,6 +29,18 @@ pub struct Disk {
 #[derive(Debug)]
 pub struct Moment(Vec<u8>);
 
+impl Moment {
+    /// What `image` has now.
+    pub(crate) fn of(image: &Path) -> Self {
+        Self(fs::read(image).expect("our own image"))
+    }
+
+    /// Makes it another image.
+    pub(crate) fn write(self, image: &Path) {
+        fs::write(image, self.0).expect("another image");
+    }
+}
+
 impl Disk {
     /// A fresh disk, mounted; says on standard error why there is none where this process may not.
     #[expect(clippy::print_stderr, reason = "a test says what it leaves out")]
@@ -44,13 +56,7 @@ impl Disk {
         let images =
             tempfile::Builder::new().prefix("bt-disk-").tempdir_in("/tmp").expect("a directory in /tmp");
         let disk = Self { home: Home::new(), images, cuts: 0 };
-        File::create_new(disk.image()).and_then(|image| image.set_len(SIZE)).expect("an image");
-        // all of it at once: no thread of the kernel goes on writing
-        let whole = "lazy_itable_init=0,lazy_journal_init=0";
-        run(
-            Command::new("mkfs.ext4").args(["-q", "-F", "-m", "0", "-E", whole]).arg(disk.image()),
-            "e2fsprogs",
-        );
+        format(&disk.image());
         disk.mount();
         Some(disk)
     }
@@ -62,7 +68,7 @@ impl Disk {
 
     /// What it has now. Who writes meanwhile is not stopped.
     pub fn moment(&self) -> Moment {
-        Moment(fs::read(self.image()).expect("our own image"))
+        Moment::of(&self.image())
     }
 
     /// Cuts its power, and gives it back: of all that was written, what it had at `moment` is there. The daemon on it was
@@ -71,7 +77,7 @@ impl Disk {
         self.unmount();
         fs::remove_file(self.image()).expect("our own image");
         self.cuts += 1;
-        fs::write(self.image(), moment.0).expect("another image");
+        moment.write(&self.image());
         self.mount();
     }
 
@@ -109,6 +115,14 @@ impl Drop for Disk {
         // even where a test failed with its daemon on it
         let _ = unmount(self.home.path(), UnmountFlags::DETACH);
     }
+}
+
+/// Makes an empty disk of [`SIZE`].
+pub(crate) fn format(image: &Path) {
+    File::create_new(image).and_then(|image| image.set_len(SIZE)).expect("an image");
+    // all of it at once: no thread of the kernel goes on writing
+    let whole = "lazy_itable_init=0,lazy_journal_init=0";
+    run(Command::new("mkfs.ext4").args(["-q", "-F", "-m", "0", "-E", whole]).arg(image), "e2fsprogs");
 }
 
 /// Lets `ballast` grow until its file system has no room for another byte.

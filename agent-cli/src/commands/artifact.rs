@@ -33,16 +33,26 @@ pub(crate) fn get(session: &Session, get: Get) -> Result<(), Stop> {
         json_line(&Shown::from(&artifact))?
     } else {
         let prefix = if get.header { head(&artifact)? } else { String::new() };
-        let value = choose(&artifact, get.field.as_deref())?.expose();
-        let mut line = Zeroizing::new(Vec::with_capacity(prefix.len() + value.len() + 1));
-        line.extend_from_slice(prefix.as_bytes());
-        line.extend_from_slice(value.as_bytes());
-        line.push(b'\n');
-        line
+        line(&prefix, choose(&artifact, get.field.as_deref())?)
     };
-    match &get.output {
-        Some(path) if path != Path::new("-") => write_private(path, &line),
-        _ => write_out(&line),
+    write_line(get.output.as_deref(), &line)
+}
+
+/// A value on its line, behind what stands before it.
+pub(super) fn line(prefix: &str, value: &Sensitive) -> Zeroizing<Vec<u8>> {
+    let value = value.expose();
+    let mut line = Zeroizing::new(Vec::with_capacity(prefix.len() + value.len() + 1));
+    line.extend_from_slice(prefix.as_bytes());
+    line.extend_from_slice(value.as_bytes());
+    line.push(b'\n');
+    line
+}
+
+/// Writes a line with a value to the file that was asked for, or to stdout.
+pub(super) fn write_line(file: Option<&Path>, line: &[u8]) -> Result<(), Stop> {
+    match file {
+        Some(path) if path != Path::new("-") => write_private(path, line),
+        _ => write_out(line),
     }
 }
 
@@ -88,7 +98,7 @@ impl<'a> From<&'a Artifact> for Shown<'a> {
     }
 }
 
-struct Exposed<'a>(&'a Sensitive);
+pub(super) struct Exposed<'a>(pub(super) &'a Sensitive);
 
 impl Serialize for Exposed<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -126,7 +136,7 @@ pub(crate) fn watch(session: &Session, watch: Watch) -> Result<(), Stop> {
     client.call(&ArtifactWatch { secret })?;
     loop {
         match client.next_notification()? {
-            Notification::Changed(changed) => session.printer.reply(&changed, |_| line(&changed))?,
+            Notification::Changed(changed) => session.printer.reply(&changed, |_| told(&changed))?,
             Notification::Missed(missed) => {
                 session.printer.reply(&missed, |_| format!("{} changes were missed\n", missed.count))?;
             }
@@ -137,7 +147,7 @@ pub(crate) fn watch(session: &Session, watch: Watch) -> Result<(), Stop> {
 }
 
 /// A change on a line, with what to do where a person has to do something.
-fn line(changed: &Changed) -> String {
+fn told(changed: &Changed) -> String {
     let Changed { at, secret, change, status, .. } = changed;
     let until = changed.expires_at.map(|at| format!("  until {at}")).unwrap_or_default();
     let mend = match change {
@@ -211,7 +221,7 @@ mod tests {
     #[test]
     fn a_change_that_needs_a_person_says_what_to_do() {
         let changed = |change: &str, status: &str| {
-            line(
+            told(
                 &serde_json::from_value(serde_json::json!({
                     "secret": "acme/ads", "change": change, "status": status,
                     "expires_at": "2026-11-21T07:00:00Z", "at": "2026-11-21T06:00:00Z"

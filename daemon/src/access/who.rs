@@ -6,7 +6,8 @@
 use super::Facts;
 use nix::errno::Errno;
 use nix::unistd::{Group, User};
-use serde::Deserializer;
+use serde::{Deserialize as _, Deserializer};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -94,6 +95,35 @@ pub(crate) fn group_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Opt
     deserializer.deserialize_any(NameOrNumber).map(Some)
 }
 
+/// A user or a group that may read a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Reader {
+    /// A user, by the number.
+    User(u32),
+    /// A group, by the number.
+    Group(u32),
+}
+
+/// Reads users and groups, for `render.readers`: sorted, each once.
+pub(crate) fn readers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Reader>, D::Error> {
+    const KEY: &str = "render.readers";
+    let reader = |who: Who| match who.is {
+        Is::Uid(uid) => Ok(Reader::User(uid)),
+        Is::Gid(gid) => Ok(Reader::Group(gid)),
+        Is::Unit(_) => Err(Fault::UnitAsReader.of(KEY)),
+    };
+    let readers = super::list(deserializer, KEY)?.into_iter().map(reader);
+    let sorted: BTreeSet<Reader> = readers.collect::<Result<_, _>>()?;
+    Ok(sorted.into_iter().collect())
+}
+
+/// Reads the name of a service, for `render.unit`.
+pub(crate) fn service<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    well_formed(&name).and_then(unit).map_err(|fault| fault.of("render.unit"))?;
+    Ok(Some(name))
+}
+
 /// Why a rule cannot be used. It repeats a name only where that has no control character.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Fault {
@@ -113,6 +143,8 @@ pub(super) enum Fault {
     Unit,
     #[error("a unit cannot be an owner: name a user or a group, or give the unit a role")]
     UnitAsOwner,
+    #[error("a unit cannot be a reader: name the user or the group as whom it runs")]
+    UnitAsReader,
     #[error("that is an environment of another organization")]
     Environment,
     #[error("at most {0} entries")]

@@ -114,7 +114,6 @@ impl Agent {
         self.lapse(lapsed);
         // who has a right one is guessing nothing: an old one in its list costs it no wait
         if wrong && session.secrets.is_empty() {
-            tracing::warn!(uid, "a wrong client secret was tried");
             self.note_wrong(uid);
         }
         Ok((session, Authenticated { client_secrets: told }))

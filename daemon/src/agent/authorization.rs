@@ -177,7 +177,7 @@ fn not_taken(refused: &NotTaken, name: &Qualified) -> CallError {
             .hint(format!("start over: bursar secret reauthorize {name}"))
     };
     match refused {
-        NotTaken::Locked => crate::vault::VaultError::Locked.into(),
+        NotTaken::Locked => crate::vault::VaultError::Locked(None).into(),
         NotTaken::Inactive(name) => inactive(name),
         NotTaken::Stranger => CallError::new(
             ErrorName::Denied,

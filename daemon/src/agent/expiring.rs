@@ -91,7 +91,7 @@ impl Agent {
     }
 
     fn not_kept(&self, error: &VaultError) {
-        tracing::warn!(%error, "it could not be kept that endings were told");
+        tracing::warn!(reason = %error, "it could not be kept that endings were told");
         self.unspoil();
     }
 }

@@ -19,7 +19,7 @@ impl From<VaultError> for CallError {
         match error {
             VaultError::Absent(_) => Self::new(ErrorName::NoVault, message).hint("make one: bursar init"),
             VaultError::Exists => Self::new(ErrorName::Conflict, message).hint("open it: bursar unlock"),
-            VaultError::Locked => Self::new(ErrorName::Locked, message).hint("open it: bursar unlock"),
+            VaultError::Locked(_) => Self::new(ErrorName::Locked, message).hint("open it: bursar unlock"),
             VaultError::Header(header) => header.into(),
             VaultError::Store(store) | VaultError::Backup(BackupError::Store(store)) => store.into(),
             VaultError::Newer => Self::new(ErrorName::StoreFailed, message).hint(NEWER),

@@ -174,7 +174,7 @@ fn of_package(package: &Qualified, environment: Reference) -> Result<Qualified, 
 }
 
 /// The one environment of a stage.
-fn only_environment(
+pub(super) fn only_environment(
     catalog: &Catalog,
     organization: &OrganizationName,
     stage: Stage,

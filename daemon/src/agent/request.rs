@@ -9,7 +9,7 @@ use crate::server::session::{Party, Session};
 use crate::vault::catalog::Catalog;
 use crate::vault::store::Id;
 use crate::vault::{Change, VaultError};
-use bursar_proto::call::Call;
+use bursar_proto::call::{Call, CredentialGet, Method as _};
 use bursar_proto::client_secret;
 use bursar_proto::error::{CallError, ErrorName};
 use bursar_proto::kind::{Analytics, ClientSecretStatus};
@@ -65,6 +65,12 @@ impl Request {
         self.entry().secret = Some((Some(id), name));
     }
 
+    /// Whose value it is about, as far as that is known.
+    pub(super) fn secret(&self) -> Option<(Id, Qualified)> {
+        let secret = self.entry().secret.clone();
+        secret.and_then(|(id, name)| Some((id?, name)))
+    }
+
     /// Its entry, to be written with what it changes.
     pub(super) fn taken(&self) -> Entry {
         self.recorded.store(true, Ordering::Release);
@@ -110,16 +116,21 @@ impl Agent {
             Ok(call) => self.handle(call, &request).await,
             Err(refused) => Err(refused),
         };
-        if silent || request.recorded.load(Ordering::Acquire) {
+        if silent {
             return answer;
         }
         let entry = request.entry().clone();
+        if request.recorded.load(Ordering::Acquire) {
+            self.log_access(&entry, outcome_of(&answer), true);
+            return answer;
+        }
         self.record(entry, answer, opens, gives)
     }
 
     /// Records how a request ended, before its answer goes out. `gives` says whether that has to be recorded to be answered.
-    pub(super) fn record(&self, entry: Entry, answer: Answer, opens: bool, gives: bool) -> Answer {
-        let outcome = answer.as_ref().map_or_else(|error| error.name.as_str(), |_| crate::audit::OK);
+    pub(super) fn record(self: &Arc<Self>, entry: Entry, answer: Answer, opens: bool, gives: bool) -> Answer {
+        let outcome = outcome_of(&answer);
+        self.log_access(&entry, outcome, false);
         // a locked vault gives nothing, and has no place for it either
         let nothing = matches!(&answer, Err(error) if gives_nothing(error.name)) && !opens;
         if !nothing {
@@ -183,8 +194,18 @@ impl Agent {
             Some(session) => Principal::Secrets(self.grants(session).unwrap_or_default()),
         };
         let entry = self.entry(party, &principal, None, "artifact.get", subject, None);
+        self.log_access(&entry, refused.as_str(), false);
         // a refusal goes out in any case
         let _: Result<(), NotRecorded> = self.audit.note(Entry { outcome: refused.as_str(), ..entry }, false);
+    }
+
+    /// Records that somebody tried to fetch a credential as a service manager does, and is none.
+    pub(crate) fn record_forged(&self, party: &Party) {
+        let now = self.clock.now();
+        let entry = Entry::of_request(party, &Principal::Stranger, None, CredentialGet::NAME, now);
+        // a refusal goes out in any case
+        let _: Result<(), NotRecorded> =
+            self.audit.note(Entry { outcome: ErrorName::Denied.as_str(), ..entry }, false);
     }
 
     /// Records that a party is given a secret's artifact by the short way.
@@ -224,8 +245,13 @@ impl Agent {
         secret_id: Option<Id>,
     ) -> Entry {
         let mut entry = Entry::of_request(party, principal, by, method, self.clock.now());
+        let asks_as_unit = method == CredentialGet::NAME && party.session.is_none();
+        let unit = party.caller.unit().filter(|_| asks_as_unit);
+        if let Some(unit) = unit {
+            entry.principal = GrantedBy::unit(unit).to_string().into();
+        }
         // who has no right here says names that nobody vouches for
-        if principal.has_rights() {
+        if principal.has_rights() || unit.is_some() {
             entry.subject = subject.told.map(Into::into);
             // a client secret where a name belongs is no name to keep
             let name = subject.secret.filter(|name| client_secret::shown_id(name.name.as_str()).is_none());
@@ -287,7 +313,7 @@ impl Agent {
             match written {
                 Ok((committed, ())) => drop(agent.durable(committed).await),
                 Err(error) => {
-                    tracing::warn!(%error, "it could not be kept that a client secret expired");
+                    tracing::warn!(reason = %error, "it could not be kept that a client secret expired");
                     agent.unspoil();
                 }
             }
@@ -316,6 +342,10 @@ pub(super) fn grant_of(
         by: GrantedBy::Secret(secret.public.clone()),
         lapse,
     }
+}
+
+fn outcome_of(answer: &Answer) -> &'static str {
+    answer.as_ref().map_or_else(|error| error.name.as_str(), |_| crate::audit::OK)
 }
 
 fn gives_nothing(refused: ErrorName) -> bool {

@@ -28,7 +28,6 @@ impl Agent {
     }
 
     pub(super) fn status(&self) -> reply::AgentStatus {
-        let problem = self.problem().clone();
         let mut vault = self.vault();
         let store = match vault.writable() {
             Err(why) => why,
@@ -36,6 +35,7 @@ impl Agent {
             Ok(()) => "accesses cannot be recorded, and so nothing is handed out".into(),
         };
         let state = vault.state();
+        let problem = vault.problem().map(str::to_owned);
         let catalog = vault.unlocked().ok().map(|unlocked| &unlocked.catalog);
         let count = |n: usize| n as u64;
         reply::AgentStatus {

@@ -51,17 +51,17 @@ impl Agent {
                 Ok(Ok(())) => {
                     tracing::info!("the store was written anew without what was deleted");
                     if let Err(error) = self.swept(&stored).await {
-                        tracing::warn!(%error, "it could not be kept that the store was written anew");
+                        tracing::warn!(reason = %error, "it could not be kept that the store was written anew");
                     }
                     // the old ones are gone
                     self.snapshot().await;
                 }
-                Ok(Err(error)) => tracing::warn!(%error, "the store could not be written anew"),
-                Err(error) => tracing::warn!(%error, "the store could not be written anew"),
+                Ok(Err(error)) => tracing::warn!(reason = %error, "the store could not be written anew"),
+                Err(error) => tracing::warn!(reason = %error, "the store could not be written anew"),
             }
         }
         if let Err(error) = self.bury(now, &[]).await {
-            tracing::warn!(%error, "deleted secrets could not be forgotten");
+            tracing::warn!(reason = %error, "deleted secrets could not be forgotten");
         }
     }
 

@@ -79,7 +79,7 @@ impl Agent {
         match written {
             Ok((committed, ())) => drop(self.durable(committed).await),
             Err(error) => {
-                tracing::warn!(%error, "old usage could not be dropped");
+                tracing::warn!(reason = %error, "old usage could not be dropped");
                 self.unspoil();
             }
         }

@@ -4,6 +4,7 @@ use super::client_secret::{end_again, standing};
 use super::request::Request;
 use super::{Agent, on_worker};
 use crate::audit::{Entry, OK};
+use crate::harden::landlock;
 use crate::vault::VaultError;
 use crate::vault::crypto::RootKey;
 use crate::vault::header::{Header, HeaderError, Opener, is_credential_name, make_key_file};
@@ -72,7 +73,14 @@ impl Agent {
         }
         let enrolment = match (call.passphrase, call.key_file, call.credential) {
             (Some(passphrase), None, None) => Enrolment::Passphrase(passphrase),
-            (None, Some(file), None) => Enrolment::KeyFile(absolute(file, "key_file")?),
+            (None, Some(file), None) => {
+                let path = absolute(file, "key_file")?;
+                // one that is there is only read
+                if !path.exists() {
+                    landlock::check(&path)?;
+                }
+                Enrolment::KeyFile(path)
+            }
             (None, None, Some(name)) => Enrolment::Credential(credential(name)?),
             _ => {
                 return Err(CallError::new(
@@ -136,7 +144,7 @@ impl Agent {
         })?;
         self.audit.open();
         self.opened.notify_waiters();
-        *self.problem() = None;
+        self.rendering.notify_one();
         Ok(())
     }
 
@@ -154,8 +162,8 @@ impl Agent {
                 tracing::info!("the vault was unlocked by what it remembers");
             }
             Err(error) => {
-                tracing::error!(%error, "the vault stays locked");
-                *self.problem() = Some(error.to_string());
+                tracing::error!(reason = %error, "the vault stays locked");
+                vault.stays_locked(error.to_string());
             }
         }
     }
@@ -249,6 +257,7 @@ impl Agent {
         call: &VaultBackup,
     ) -> Result<reply::Backup, CallError> {
         let path = absolute(call.file.clone(), "file")?;
+        landlock::check(&path)?;
         self.vault().unlocked()?;
         let agent = self.clone();
         let (records, secrets) = on_worker({
@@ -256,6 +265,7 @@ impl Agent {
             move || agent.vault().backup(&path)
         })
         .await??;
+        tracing::info!("a backup was written");
         let file = path.display().to_string();
         Ok(reply::Backup { file, records, secrets: Some(secrets), replaced: None })
     }
@@ -306,6 +316,7 @@ impl Agent {
         self.authorizations.forget_all();
         self.audit.open();
         self.opened.notify_waiters();
+        self.rendering.notify_one();
         self.wake.notify_one();
         tracing::info!("a backup was restored");
         Ok(reply::Backup {
@@ -325,8 +336,8 @@ impl Agent {
         match on_worker(move || agent.vault().snapshot(agent.clock.now())).await {
             Ok(Ok(true)) => tracing::info!("a snapshot was kept"),
             Ok(Ok(false)) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "no snapshot could be kept"),
-            Err(error) => tracing::warn!(%error, "no snapshot could be kept"),
+            Ok(Err(error)) => tracing::warn!(reason = %error, "no snapshot could be kept"),
+            Err(error) => tracing::warn!(reason = %error, "no snapshot could be kept"),
         }
     }
 
@@ -337,10 +348,7 @@ impl Agent {
         let mut throttle = self.throttle.lock().unwrap_or_else(PoisonError::into_inner);
         match &root {
             Ok(_) => *throttle = Throttle::default(),
-            Err(HeaderError::WrongKey(what)) => {
-                tracing::warn!(what, "a wrong key was tried");
-                throttle.wrong(Instant::now());
-            }
+            Err(HeaderError::WrongKey(_)) => throttle.wrong(Instant::now()),
             Err(_) => {}
         }
         Ok(root?)

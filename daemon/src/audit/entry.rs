@@ -133,7 +133,7 @@ impl Entry {
 
     /// Whether it is kept as it is however many there are: an owner's, the agent's own, and values that are handed out.
     pub(super) fn is_kept_whole(&self) -> bool {
-        let gives_a_value = self.method == "package.get" && self.outcome == OK;
+        let gives_a_value = matches!(self.method, "package.get" | "credential.get") && self.outcome == OK;
         gives_a_value || matches!(&*self.principal, "owner" | "agent")
     }
 

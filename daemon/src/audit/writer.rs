@@ -129,7 +129,7 @@ impl Agent {
                 Written::All
             }
             Err(error) => {
-                tracing::error!(%error, "accesses could not be recorded");
+                tracing::error!(reason = %error, "accesses could not be recorded");
                 self.unspoil();
                 // where the disk took it all the same it is told twice, which is better than not at all
                 self.audit.landed(0, entries);

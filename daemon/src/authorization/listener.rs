@@ -81,7 +81,7 @@ pub(super) async fn run(agent: Arc<Agent>, mut listener: TcpListener, port: u16)
                     tokio::task::yield_now().await;
                 },
                 Err(error) => {
-                    tracing::debug!(%error, "a connection was not taken");
+                    tracing::debug!(reason = %error, "a connection was not taken");
                     tokio::time::sleep(PAUSE).await;
                 }
             },
@@ -165,7 +165,7 @@ async fn callback(agent: &Arc<Agent>, query: &str, client: SocketAddr, port: u16
     let user = match tokio::task::spawn_blocking(move || peer::user_of(client, port)).await {
         Ok(Ok(user)) => user,
         Ok(Err(error)) => {
-            tracing::warn!(%error, "the kernel does not tell whose browser came back");
+            tracing::warn!(reason = %error, "the kernel does not tell whose browser came back");
             None
         }
         Err(_) => None,

@@ -259,7 +259,7 @@ impl Agent {
         match next {
             Ok(next) => Ok((revision, next)),
             Err(error) => {
-                tracing::error!(secret = %name, %error, "the credentials cannot be read");
+                tracing::error!(secret = %name, reason = %error, "the credentials cannot be read");
                 Err(Unreadable)
             }
         }

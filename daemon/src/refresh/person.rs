@@ -102,7 +102,7 @@ impl Agent {
         match written {
             Ok((committed, ())) => self.durable(committed).await.is_ok(),
             Err(error) => {
-                tracing::error!(%error, "it could not be kept that a grant is exchanged");
+                tracing::error!(reason = %error, "it could not be kept that a grant is exchanged");
                 self.unspoil();
                 false
             }
@@ -154,7 +154,7 @@ impl Agent {
         match written {
             Ok((committed, ())) => self.durable(committed).await.is_ok(),
             Err(error) => {
-                tracing::error!(%error, "a new refresh token could not be written");
+                tracing::error!(reason = %error, "a new refresh token could not be written");
                 self.unspoil();
                 false
             }

@@ -91,7 +91,7 @@ impl Agent {
                 Err(_) => return Settled::NotWritten,
             },
             Err(error) => {
-                tracing::error!(%error, "the outcome of an exchange could not be written");
+                tracing::error!(reason = %error, "the outcome of an exchange could not be written");
                 self.unspoil();
                 return Settled::NotWritten;
             }
@@ -236,15 +236,15 @@ fn log(secret: &Secret, happened: Happened) {
         Happened::Refreshed => tracing::info!(secret = %name, "exchanged"),
         Happened::Failed => {
             let details = secret.status_details.as_deref().unwrap_or_default();
-            tracing::warn!(secret = %name, details, "the exchange failed");
+            tracing::warn!(secret = %name, reason = details, "the exchange failed");
         }
         Happened::NeedsAuthorization => {
             let details = secret.status_details.as_deref().unwrap_or_default();
-            tracing::warn!(secret = %name, details, "a person has to authorize it");
+            tracing::warn!(secret = %name, reason = details, "a person has to authorize it");
         }
         _ => {
             let details = secret.refresh_status_details.as_deref().unwrap_or_default();
-            tracing::warn!(secret = %name, attempt = secret.failed_attempts, details, "an attempt to refresh failed");
+            tracing::warn!(secret = %name, attempt = secret.failed_attempts, reason = details, "an attempt to refresh failed");
         }
     }
 }

@@ -388,7 +388,7 @@ impl Connection {
                     line.extend_from_slice(b"}\n");
                 }
                 Err(error) => {
-                    tracing::debug!(method, error = %error.name, "refused");
+                    tracing::debug!(method, outcome = %error.name, "a request was not carried out");
                     write_error(&mut line, Some(&id), error);
                 }
             }

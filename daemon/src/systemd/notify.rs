@@ -19,6 +19,11 @@ pub(crate) fn stopping() {
     tell(&[NotifyState::Stopping, NotifyState::Status("stopping")]);
 }
 
+/// Whether the service manager listens on an abstract socket, as it does for some containers.
+pub(crate) fn is_abstract() -> bool {
+    crate::config::notify_socket().is_some_and(|name| name.as_encoded_bytes().starts_with(b"@"))
+}
+
 /// Tells that the agent lives.
 pub(super) fn alive() {
     tell(&[NotifyState::Watchdog]);
@@ -26,7 +31,7 @@ pub(super) fn alive() {
 
 fn tell(state: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(state) {
-        tracing::debug!(error = %error.kind(), "the service manager could not be told");
+        tracing::debug!(reason = %error.kind(), "the service manager could not be told");
     }
 }
 
@@ -43,9 +48,8 @@ impl Agent {
 
     /// How it stands: `unlocked, 12 secrets, next exchange at 2026-11-22T06:00:00Z, 1 fails`.
     fn in_a_line(&self) -> String {
-        let problem = self.problem().clone();
         let mut vault = self.vault();
-        let catalog = match (vault.state(), problem) {
+        let catalog = match (vault.state(), vault.problem()) {
             (VaultState::Absent, _) => return "no vault yet: bursar init".into(),
             (VaultState::Locked, Some(problem)) => return format!("locked: {problem}"),
             (VaultState::Locked, None) => return "locked: bursar unlock".into(),

@@ -69,3 +69,31 @@ async fn lives(agent: &Arc<Agent>) -> bool {
         Some(asked) => matches!(asked.durable().await, Ok(()) | Err(_)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::tests::Stage;
+
+    #[tokio::test]
+    async fn the_refresh_loop_and_the_store_answer_who_asks() {
+        let stage = Stage::set().await;
+        let refresh = stage.agent.tasks.spawn(crate::refresh::run(stage.agent.clone()));
+        let answered = tokio::time::timeout(Duration::from_secs(30), lives(&stage.agent)).await;
+        assert_eq!(answered, Ok(true));
+        stage.agent.shutdown.cancel();
+        refresh.await.unwrap();
+    }
+
+    // time that nobody works in is passed over
+    #[tokio::test(start_paused = true)]
+    async fn while_the_refresh_loop_does_not_turn_nobody_is_told_that_the_agent_lives() {
+        let stage = Stage::set().await;
+        let hour = Duration::from_hours(1);
+        assert!(tokio::time::timeout(hour, lives(&stage.agent)).await.is_err());
+        // a turn that was under way when it was asked says nothing of the next
+        let asked = tokio::time::timeout(hour, lives(&stage.agent));
+        let (asked, ()) = tokio::join!(asked, async { stage.agent.pulse.beat() });
+        assert!(asked.is_err());
+    }
+}

@@ -5,6 +5,7 @@
 //! kind of record from it. Everything is AES-256-GCM under a random 96-bit nonce: one key may seal 2^32
 //! records before a nonce is likely to repeat, which a vault does not reach, and `rekey` starts anew.
 
+use crate::harden::memory::Locked;
 use crate::vault::store::{Key, Kind};
 use argon2::{Algorithm, Argon2, Params, Version};
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
@@ -130,18 +131,18 @@ pub(crate) fn derive_from_key_file(
     )?))
 }
 
-/// The random key that all others come from. Wiped on drop.
-pub(crate) struct RootKey(Zeroizing<[u8; KEY_LEN]>);
+/// The random key that all others come from, in locked memory. Wiped on drop.
+pub(crate) struct RootKey(Locked<Zeroizing<[u8; KEY_LEN]>>);
 
 impl RootKey {
     /// A new one.
     pub(crate) fn generate() -> Result<Self, CryptoError> {
-        Ok(Self(Zeroizing::new(generate()?)))
+        Ok(Self(Locked::new(Zeroizing::new(generate()?))))
     }
 
     /// Wraps it; `bound` is what the wrapped key must be read with.
     pub(crate) fn wrap(&self, under: &KeyEncryptingKey, bound: &[u8]) -> Result<Vec<u8>, CryptoError> {
-        seal_with(&scheduled(&under.0)?, bound, &*self.0)
+        seal_with(&scheduled(&under.0)?, bound, &**self.0)
     }
 
     /// Unwraps what [`Self::wrap`] made.
@@ -153,29 +154,33 @@ impl RootKey {
         let mut opened = Zeroizing::new(Vec::new());
         open_with(&scheduled(&under.0)?, bound, wrapped, &mut opened)?;
         let bytes: [u8; KEY_LEN] = opened.as_slice().try_into().map_err(|_| CryptoError::DoesNotOpen)?;
-        Ok(Self(Zeroizing::new(bytes)))
+        Ok(Self(Locked::new(Zeroizing::new(bytes))))
     }
 }
 
-/// One scheduled key per kind of record, and the key of the manifest's digest.
-pub(crate) struct Keys {
+/// One scheduled key per kind of record, and the key of the manifest's digest, in locked memory.
+pub(crate) struct Keys(Locked<Scheduled>);
+
+struct Scheduled {
     /// In the order of [`Kind::SEALED`].
-    sealing: Vec<LessSafeKey>,
+    sealing: [LessSafeKey; Kind::SEALED.len()],
     digest: hmac::Key,
 }
 
 impl Keys {
     /// Derives all from the root key.
     pub(crate) fn derive(root: &RootKey) -> Result<Self, CryptoError> {
-        let extracted = hkdf::Salt::new(hkdf::HKDF_SHA256, b"bursar root key v1").extract(&*root.0);
+        let extracted = hkdf::Salt::new(hkdf::HKDF_SHA256, b"bursar root key v1").extract(&**root.0);
         let key = |label: &[u8]| expand(&extracted, label);
         let seal = |kind: Kind| scheduled(&*key(kind.label())?);
         let sealing: Vec<LessSafeKey> = Kind::SEALED.into_iter().map(seal).collect::<Result<_, _>>()?;
-        Ok(Self { sealing, digest: hmac::Key::new(hmac::HMAC_SHA256, &*key(b"manifest digest")?) })
+        let sealing = sealing.try_into().map_err(|_| CryptoError::Parameters)?;
+        let digest = hmac::Key::new(hmac::HMAC_SHA256, &*key(b"manifest digest")?);
+        Ok(Self(Locked::new(Scheduled { sealing, digest })))
     }
 
     fn of(&self, kind: Kind) -> &LessSafeKey {
-        &self.sealing[kind.place()]
+        &self.0.sealing[kind.place()]
     }
 
     /// Seals a record for its place in the store.
@@ -191,13 +196,13 @@ impl Keys {
     /// The header's part in the manifest: an older one put back shows.
     pub(crate) fn digest_header(&self, header: &[u8]) -> u128 {
         let mut half = [0; 16];
-        half.copy_from_slice(&hmac::sign(&self.digest, header).as_ref()[..16]);
+        half.copy_from_slice(&hmac::sign(&self.0.digest, header).as_ref()[..16]);
         u128::from_le_bytes(half)
     }
 
     /// A record's part in the manifest's sum: 128 bits that nobody without the key can foresee.
     pub(crate) fn digest(&self, key: &Key, tag: &Tag) -> u128 {
-        let mut context = hmac::Context::with_key(&self.digest);
+        let mut context = hmac::Context::with_key(&self.0.digest);
         context.update(key.bytes());
         context.update(tag);
         let mut half = [0; 16];
@@ -266,7 +271,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn keys() -> Keys {
-        Keys::derive(&RootKey(Zeroizing::new([7; KEY_LEN]))).unwrap()
+        Keys::derive(&RootKey(Locked::new(Zeroizing::new([7; KEY_LEN])))).unwrap()
     }
 
     #[test]
@@ -302,7 +307,7 @@ mod tests {
         let root = RootKey::generate().unwrap();
         let kek = derive_from_key_file(b"key file", &[1; KEY_LEN]).unwrap();
         let wrapped = root.wrap(&kek, b"these words").unwrap();
-        assert_eq!(*RootKey::unwrap(&wrapped, &kek, b"these words").unwrap().0, *root.0);
+        assert_eq!(**RootKey::unwrap(&wrapped, &kek, b"these words").unwrap().0, **root.0);
         assert!(RootKey::unwrap(&wrapped, &kek, b"other words").is_err());
         let other = derive_from_key_file(b"key file", &[2; KEY_LEN]).unwrap();
         assert!(RootKey::unwrap(&wrapped, &other, b"these words").is_err());

@@ -413,6 +413,74 @@ mod tests {
         assert!(header.open(&Opener::KeyFile(moved)).is_ok());
     }
 
+    fn with_credential(directory: &Path) -> Header {
+        std::fs::write(directory.join("unlock-key"), [b'k'; KEY_FILE_MIN]).unwrap();
+        let mut header = Header::new();
+        header.enrol_credential("unlock-key", Some(directory), &RootKey::generate().unwrap()).unwrap();
+        Header::read(&header.write().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_credential_opens_from_whatever_directory_it_is_handed_over_in() {
+        let (dir, next) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let header = with_credential(dir.path());
+        assert!(header.opens_by_itself() && header.credential() == Some("unlock-key"));
+        // as systemd does where it gives the right to read by an ACL
+        let file = next.path().join("unlock-key");
+        std::fs::write(&file, [b'k'; KEY_FILE_MIN]).unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o440)).unwrap();
+        assert!(header.open(&Opener::Remembered(Some(next.path().to_owned()))).is_ok());
+    }
+
+    #[test]
+    fn a_credential_that_is_missing_short_or_another_is_told_by_its_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let header = with_credential(dir.path());
+        let told = |directory: Option<&Path>| {
+            header.open(&Opener::Remembered(directory.map(Path::to_owned))).map(drop).unwrap_err().to_string()
+        };
+        assert_eq!(told(None), "the credential unlock-key was not handed to the agent");
+        let empty = tempfile::tempdir().unwrap();
+        assert_eq!(told(Some(empty.path())), "the credential unlock-key was not handed to the agent");
+        std::fs::write(empty.path().join("unlock-key"), "short").unwrap();
+        assert!(told(Some(empty.path())).ends_with("it has under 32 bytes, too few for a key"));
+        std::fs::write(empty.path().join("unlock-key"), [b'o'; KEY_FILE_MIN]).unwrap();
+        assert_eq!(told(Some(empty.path())), "the credential does not open this vault");
+        assert!(matches!(
+            header.open(&Opener::KeyFile("k".into())),
+            Err(HeaderError::NotEnrolled("key file"))
+        ));
+    }
+
+    #[test]
+    fn of_two_things_that_are_remembered_one_is_enough() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("key");
+        let (mut header, root) = with_key_file(&path);
+        std::fs::write(dir.path().join("unlock-key"), [b'k'; KEY_FILE_MIN]).unwrap();
+        header.enrol_credential("unlock-key", Some(dir.path()), &root).unwrap();
+        let remembered = Opener::Remembered(Some(dir.path().to_owned()));
+        std::fs::remove_file(&path).unwrap();
+        assert!(header.open(&remembered).is_ok());
+        make_key_file(&path).unwrap();
+        // another key file by now
+        assert!(header.open(&remembered).is_ok());
+        std::fs::remove_file(dir.path().join("unlock-key")).unwrap();
+        assert!(header.open(&remembered).is_err());
+    }
+
+    #[test]
+    fn a_credentials_name_is_one_file_of_one_directory() {
+        for name in ["unlock-key", "a", "bursar.key", &"n".repeat(CREDENTIAL_NAME_MAX)] {
+            assert!(is_credential_name(name), "{name}");
+        }
+        for name in
+            ["", ".", "..", "../shadow", "/etc/shadow", "a/b", "a:b", "a b", "ä", "a\n", &"n".repeat(256)]
+        {
+            assert!(!is_credential_name(name), "{name}");
+        }
+    }
+
     #[test]
     fn a_passphrase_opens_and_another_does_not() {
         let root = RootKey::generate().unwrap();

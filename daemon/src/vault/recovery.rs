@@ -58,7 +58,7 @@ pub(super) fn rebuild(place: &Place, now: Timestamp) -> Result<Store, VaultError
                 return Ok(Store::open(&place.store())?);
             }
             Err(error @ VaultError::Backup(BackupError::Damaged(_))) => {
-                tracing::error!(snapshot = %snapshot.display(), %error, "a snapshot cannot be used");
+                tracing::error!(snapshot = %snapshot.display(), reason = %error, "a snapshot cannot be used");
             }
             // the disk may be full, or descriptors short: that passes, and no snapshot is to blame
             Err(error) => return Err(error),

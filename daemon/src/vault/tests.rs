@@ -72,7 +72,7 @@ fn what_was_put_in_is_there_after_a_lock_and_a_restart() {
     let mut vault = made(dir.path());
     put(&mut vault, "a", "one");
     vault.lock();
-    assert!(matches!(vault.unlocked(), Err(VaultError::Locked)));
+    assert!(matches!(vault.unlocked(), Err(VaultError::Locked(None))));
     unlock(&mut vault).unwrap();
     assert_eq!(value(&mut vault, "a").as_deref(), Some("one"));
     drop(vault);
@@ -88,7 +88,7 @@ fn another_key_opens_nothing() {
     vault.lock();
     let refused = vault.unlock(RootKey::generate().unwrap(), at(2));
     assert!(matches!(refused, Err(VaultError::Tampered(_))));
-    assert!(matches!(vault.unlocked(), Err(VaultError::Locked)));
+    assert!(matches!(vault.unlocked(), Err(VaultError::Locked(None))));
 }
 
 /// Writes into the store past the vault, as somebody with the disk could.

@@ -104,7 +104,8 @@ impl Unlocked {
     fn uses(&self, entries: &[Entry], secrets: Analytics) -> Vec<Use> {
         let mut uses = Vec::new();
         for entry in entries {
-            let hands_out = entry.outcome == OK && matches!(entry.method, "artifact.get" | "package.get");
+            let hands_out = entry.outcome == OK
+                && matches!(entry.method, "artifact.get" | "package.get" | "credential.get");
             if let Some((Some(id), _)) = &entry.secret
                 && hands_out
                 && self.catalog.secrets.contains_key(id)

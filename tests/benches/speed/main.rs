@@ -12,6 +12,7 @@
 //! | `library` | `check` and `sync` with many elements, `exec` beside `env` |
 //! | `storing` | durable creates, beside an append log |
 //! | `opening` | from exec to the first answer, and what a large vault costs |
+//! | `units` | services that start with a credential of ours, beside a file's; needs root |
 //! | `echo`, `bare.rs`, `redis` | the floors and the neighbour |
 //! | `agent` | a daemon with secrets in it |
 //! | `load` | the one generator of load |
@@ -32,15 +33,17 @@ mod rights;
 mod serving;
 mod storing;
 mod table;
+mod units;
 
 /// Every table by its name.
-const TABLES: [(&str, fn()); 6] = [
+const TABLES: [(&str, fn()); 7] = [
     ("serving", serving::run),
     ("rights", rights::run),
     ("command", command::run),
     ("library", library::run),
     ("storing", storing::run),
     ("opening", opening::run),
+    ("units", units::run),
 ];
 
 fn main() {

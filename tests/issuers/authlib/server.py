@@ -9,7 +9,7 @@ a button: see desktop.py. The query of a token request says what the tests vary:
 
     POST /token?lifetime=36000&delay=2     expires_in of the answer; seconds before the request is looked at
 
-What tests ask beside OAuth is in controls.py.
+What its access tokens are for is a report: see report.py. What tests ask beside OAuth is in controls.py.
 """
 
 import logging
@@ -32,6 +32,7 @@ from werkzeug.serving import make_server
 
 from controls import Controls
 from desktop import CREDENTIALS, LOCK, PERSON, AuthorizationCode, Desktop, RefreshToken, RequiredS256, save_token
+from report import ISSUED, report
 
 CLIENT_ID = "robot"
 CLIENT_SECRET = "a secret with spaces, + and %41 & ä"
@@ -97,9 +98,14 @@ def lifetime(client, grant_type):
     return int(request.args.get("lifetime", "3600" if isinstance(client, Desktop) else "86400"))
 
 
+def save(token, request):
+    save_token(token, request)
+    ISSUED.add(token)
+
+
 app = Flask(__name__)
 clients = {client.get_client_id(): client for client in (Robot(), Desktop("desktop", CLIENT_SECRET))}
-issuer = AuthorizationServer(app, query_client=clients.get, save_token=save_token)
+issuer = AuthorizationServer(app, query_client=clients.get, save_token=save)
 issuer.register_token_generator(
     "default",
     BearerTokenGenerator(
@@ -140,6 +146,7 @@ def token():
     return controls.token(take)
 
 
+app.get("/report")(report)
 logging.getLogger("werkzeug").setLevel(logging.ERROR)
 with open(sys.argv[1], encoding="ascii") as key:
     PUBLIC_KEY = RSAKey.import_key(key.read())

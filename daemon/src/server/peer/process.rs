@@ -16,23 +16,36 @@ use std::sync::Once;
 /// The largest file that is read, in bytes: 65,536 groups, the most that Linux gives a process, of ten digits each.
 const FILE_MAX: u64 = 1024 * 1024;
 
-/// Adds the supplementary groups and the unit of process `pid` at the other end. Where they cannot be known for sure they stay
-/// empty, and no rule that asks for them matches.
-pub(super) fn look(stream: &impl AsFd, pid: i32, facts: &mut Facts) {
+/// Adds the supplementary groups and the unit of process `pid` at the other end, and answers its control groups. Where they cannot
+/// be known for sure they stay empty, and no rule that asks for them matches.
+pub(super) fn look(stream: &impl AsFd, pid: i32, facts: &mut Facts) -> Option<String> {
     static TOLD: Once = Once::new();
     match files(stream, pid) {
         Ok(Some((status, cgroup))) => {
             facts.groups = groups_of(&status, facts.uid, facts.gid);
             facts.unit = unit_of(&cgroup).map(str::to_owned);
+            Some(cgroup)
         }
-        Ok(None) => {}
-        Err(error) => TOLD.call_once(|| {
-            tracing::warn!(
-                %error,
-                "the units and further groups of callers cannot be read, so no rule of [access] for them counts; \
-                 that takes Linux 6.5, and a /proc that shows all processes"
-            );
-        }),
+        Ok(None) => None,
+        Err(error) => {
+            TOLD.call_once(|| {
+                tracing::warn!(
+                    reason = %error,
+                    "the units and further groups of callers cannot be read, so no rule of [access] or [[credential]] for them \
+                     counts; that takes Linux 6.5, and a /proc that shows all processes"
+                );
+            });
+            None
+        }
+    }
+}
+
+/// The control groups of process `pid` at the other end, which is known to be trusted by its user id. So they are a second wall, and
+/// where the kernel has no pidfd for a peer (before Linux 6.5), what stands under its number will do.
+pub(super) fn cgroup_of_trusted(stream: &impl AsFd, pid: i32) -> Option<String> {
+    match getsockopt(stream, PeerPidfd) {
+        Err(Errno::ENOPROTOOPT) => read_bounded(&format!("/proc/{pid}/cgroup")).ok(),
+        _ => files(stream, pid).ok().flatten().map(|(_, cgroup)| cgroup),
     }
 }
 

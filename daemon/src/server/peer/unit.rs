@@ -1,21 +1,32 @@
 //! The systemd unit of a process, from what `/proc/PID/cgroup` says; pure.
 //!
 //! Only what the system's manager made counts. A user makes groups at will below `user@UID.service`, a container below its
-//! own; so the first part of the path that is no slice is the unit, whatever stands behind it.
+//! own; so the first part of the path that is no slice is the unit, whatever stands behind it. Of a user's own units the same holds
+//! below that.
+
+use crate::units::is_unit_name;
 
 /// What ends the name of a slice, which holds units and is none that anything runs as.
 const SLICE: &str = ".slice";
 
-/// What ends the name of a service.
-const SERVICE: &str = ".service";
+/// The unit of the system that a process belongs to; none for a scope (a login, a container) and for what is outside of all units.
+pub(crate) fn unit_of(cgroup: &str) -> Option<&str> {
+    units_of(cgroup)?.next().filter(|unit| is_unit_name(unit))
+}
 
-/// The service that a process belongs to; none for a scope (a login, a container) and for what is outside of all units.
-pub(super) fn unit_of(cgroup: &str) -> Option<&str> {
-    let path = path_of(cgroup)?.strip_prefix('/')?;
-    let unit = path.split('/').find(|part| !part.ends_with(SLICE))?;
+/// The unit of a user's own manager that a process belongs to. Whoever runs as that user can be in any.
+pub(crate) fn user_unit_of(cgroup: &str, uid: u32) -> Option<&str> {
+    let mut units = units_of(cgroup)?;
+    let manager = units.next()?;
+    let of = manager.strip_prefix("user@")?.strip_suffix(".service")?;
+    units.next().filter(|unit| of == uid.to_string() && is_unit_name(unit))
+}
+
+/// The parts of the path that are no slices.
+fn units_of(cgroup: &str) -> Option<impl Iterator<Item = &str>> {
+    let parts = path_of(cgroup)?.strip_prefix('/')?.split('/').filter(|part| !part.ends_with(SLICE));
     // systemd puts it before names that would clash with the kernel's own files, and before names that begin with one
-    let unit = unit.strip_prefix('_').unwrap_or(unit);
-    (unit.len() > SERVICE.len() && unit.ends_with(SERVICE)).then_some(unit)
+    Some(parts.map(|part| part.strip_prefix('_').unwrap_or(part)))
 }
 
 /// The path in the hierarchy that systemd keeps: the unified one, or where that holds nothing (cgroup v1) its own.
@@ -48,7 +59,9 @@ mod tests {
             ("/init.scope", None),
             ("/system.slice/.service", None),
             ("/system.slice/nginx.service (deleted)", None),
-            ("/system.slice/nginx.socket", None),
+            ("/system.slice/nginx.socket", Some("nginx.socket")),
+            ("/system.slice/home-data.mount", Some("home-data.mount")),
+            ("/system.slice/backup.timer", None),
             ("/../system.slice/nginx.service", None),
             ("/docker/0123/system.slice/nginx.service", None),
         ] {
@@ -79,11 +92,35 @@ mod tests {
         assert_eq!(unit_of("12:cpu:/system.slice/nginx.service\n0::/\n"), None);
     }
 
+    #[test]
+    fn a_unit_of_a_user_is_found_below_its_manager() {
+        let of = |path: &str, uid| user_unit_of(&format!("0::{path}\n"), uid).map(str::to_owned);
+        let user = "/user.slice/user-1000.slice/user@1000.service";
+        for (below, unit) in [
+            ("/app.slice/app-ub.slice/ub@1.service", Some("ub@1.service")),
+            ("/foo.slice/ua.service", Some("ua.service")),
+            ("/ua.service/worker", Some("ua.service")),
+            ("/app.slice/run-1.scope/ua.service", None),
+            ("/init.scope", None),
+            ("/app.slice", None),
+            ("", None),
+        ] {
+            assert_eq!(of(&format!("{user}{below}"), 1000).as_deref(), unit, "{below}");
+        }
+        assert_eq!(of(&format!("{user}/ua.service"), 1001), None);
+        assert_eq!(of("/system.slice/ua.service", 1000), None);
+        assert_eq!(of("/system.slice/user@1000x.service/ua.service", 1000), None);
+        assert_eq!(
+            of("/user.slice/user-1000.slice/session-1.scope/user@1000.service/ua.service", 1000),
+            None
+        );
+    }
+
     proptest! {
         #[test]
-        fn no_text_panics_and_every_unit_is_a_service(text in r"(\PC|[/:\n]|0::/|\.slice/|\.service|name=systemd:){0,40}") {
-            if let Some(unit) = unit_of(&text) {
-                prop_assert!(unit.ends_with(SERVICE) && !unit.contains('/'));
+        fn no_text_panics_and_every_unit_has_a_plain_name(text in r"(\PC|[/:\n]|0::/|\.slice/|\.service|user@7\.service/|name=systemd:){0,40}") {
+            for unit in [unit_of(&text), user_unit_of(&text, 7)].into_iter().flatten() {
+                prop_assert!(is_unit_name(unit));
             }
         }
 

@@ -242,7 +242,7 @@ fn a_library_record_or_a_part_that_is_missing_moved_or_older_is_noticed() {
         meddle(dir.path(), |store| meddling(store, &before));
         let mut vault = open(dir.path());
         assert!(matches!(unlock(&mut vault), Err(VaultError::Tampered(_))), "{what}");
-        assert!(matches!(vault.unlocked(), Err(VaultError::Locked)), "{what}");
+        assert!(matches!(vault.unlocked(), Err(VaultError::Locked(None))), "{what}");
     }
 }
 

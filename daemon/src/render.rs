@@ -1,0 +1,98 @@
+//! `[[render]]`: files in memory that are kept fresh for services, and units that are told of it.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `config` | what the config says |
+//! | `turn` | one look at all files: what is written, removed, told |
+//! | `problems` | what keeps files from being rendered: told once |
+//! | `place` | the directories |
+//! | `acl` | who may read a file |
+//!
+//! What a template becomes is `agent::render`'s to say. The daemon has no right over units: it leaves a request,
+//! and `systemd::reload` carries it out.
+
+mod acl;
+mod config;
+mod place;
+mod problems;
+#[cfg(test)]
+mod tests;
+mod turn;
+
+pub(crate) use config::{Action, Render, parsed, renders};
+pub(crate) use place::names;
+
+use crate::agent::Agent;
+use crate::audit::NotRecorded;
+use crate::vault::store::Id;
+use bursar_proto::name::Qualified;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout_at};
+use turn::Renderer;
+use zeroize::Zeroizing;
+
+/// How long it must be quiet before files are rendered: what changes together is one batch.
+const QUIET: Duration = Duration::from_secs(1);
+
+/// How long changes that follow each other may put that off.
+const WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// The directory of requests, one for each unit that is to be told.
+pub(crate) fn requests(runtime: &Path) -> PathBuf {
+    runtime.join("reload")
+}
+
+/// What a template becomes.
+pub(crate) enum Filled {
+    /// This text, with the values of these secrets in it.
+    Text(Zeroizing<String>, Vec<(Id, Qualified)>),
+    /// Nothing any more: something that it names is gone.
+    Gone(String),
+    /// Nothing now; it may be something again.
+    NotNow(String),
+    /// The vault is locked.
+    Locked,
+}
+
+/// Where texts come from.
+pub(crate) trait Values {
+    /// What a template becomes now.
+    fn fill(&self, render: &Render) -> Filled;
+
+    /// Records that values are written to a file.
+    ///
+    /// # Errors
+    /// It cannot be recorded, and so nothing is to be written.
+    fn record(&self, file: &str, secrets: &[(Id, Qualified)]) -> Result<(), NotRecorded>;
+}
+
+/// Keeps the files fresh, until the daemon stops.
+pub(crate) async fn run(agent: Arc<Agent>) {
+    let mut renderer = Renderer::default();
+    loop {
+        let config = agent.config();
+        if renderer.has_work(&config.render) {
+            // templates may lie on a slow disk
+            let values = agent.clone();
+            let turned = tokio::task::spawn_blocking(move || {
+                renderer.turn(&config.render, &values.paths.runtime, &*values);
+                renderer
+            });
+            renderer = turned.await.unwrap_or_default();
+        }
+        tokio::select! {
+            () = agent.shutdown.cancelled() => return,
+            () = quiet_after(&agent.rendering) => {}
+        }
+    }
+}
+
+/// Waits until it rings, and then until it is quiet.
+async fn quiet_after(bell: &Notify) {
+    bell.notified().await;
+    let end = Instant::now() + WAIT_MAX;
+    while Instant::now() < end && timeout_at(end.min(Instant::now() + QUIET), bell.notified()).await.is_ok() {}
+}

@@ -1,0 +1,122 @@
+//! The socket from which systemd fetches what units name in `LoadCredential=`. Who is asking for what is known from the kernel and
+//! from the address that systemd connects from: nothing is ever read.
+//!
+//! The answer is the bytes of a value, and the end. **There is no word for a refusal**: who is closed on gets an empty credential,
+//! and its unit starts with it. So the service manager is refused by more bytes than it takes, which fails the unit with
+//! `243/CREDENTIALS`; the reason is in the log and in the record of accesses.
+
+use super::ACCEPT_PAUSE;
+use super::peer::{Caller, Fetcher, Manager};
+use super::session::Party;
+use crate::agent::Agent;
+use bursar_proto::call::{Call, CredentialGet};
+use bursar_proto::error::{CallError, ErrorName};
+use bursar_proto::reply::Credential;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Semaphore;
+
+/// Service managers' connections at once: a machine boots with some dozens of units, each with a few credentials. Who comes beyond
+/// them waits in the socket's queue.
+const CONNECTIONS_MAX: usize = 128;
+
+/// How long a peer may take to read: systemd does nothing else meanwhile.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The largest credential that systemd takes, in bytes. No value is as large: a record of the store ends long before.
+const CREDENTIAL_MAX: usize = 1024 * 1024;
+
+/// What a refusal is sent from, in bytes: it divides [`CREDENTIAL_MAX`].
+const ZEROS: &[u8] = &[0; 64 * 1024];
+
+/// Answers whoever connects, until the daemon stops. Who comes after that waits at systemd's socket for the next start.
+pub(crate) async fn run(agent: Arc<Agent>, listener: UnixListener) {
+    let manager = Manager::of(&agent.paths);
+    let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    loop {
+        let next = async {
+            let permit = permits.clone().acquire_owned().await;
+            (listener.accept().await, permit)
+        };
+        let (accepted, permit) = tokio::select! {
+            () = agent.shutdown.cancelled() => return,
+            next = next => next,
+        };
+        let fetcher = accepted.and_then(|(stream, _)| Ok((Fetcher::of(&stream, manager)?, stream)));
+        match fetcher {
+            Ok((Fetcher::Manager(caller, credential), stream)) => {
+                let answering = agent.clone();
+                agent.tasks.spawn(async move {
+                    answer(&answering, stream, caller, credential).await;
+                    drop(permit);
+                });
+            }
+            Ok((Fetcher::Doubtful(caller, why), stream)) => {
+                doubt(&agent, caller, why);
+                agent.tasks.spawn(async move {
+                    refuse(stream).await;
+                    drop(permit);
+                });
+            }
+            Ok((Fetcher::Stranger(caller), _)) => {
+                doubt(&agent, caller, "it is not the service manager's user")
+            }
+            Err(error) => {
+                tracing::warn!(error = %error.kind(), "a connection for a credential could not be taken");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Tells of somebody who is no service manager.
+fn doubt(agent: &Agent, caller: Caller, why: &str) {
+    tracing::warn!(
+        uid = caller.uid(),
+        pid = caller.pid(),
+        outcome = ErrorName::Denied.as_str(),
+        reason = why,
+        "somebody who is no service manager asked for a credential"
+    );
+    agent.record_forged(&Party::new(Arc::new(caller)));
+}
+
+/// Hands a unit its credential by the way of all requests, or refuses.
+async fn answer(agent: &Arc<Agent>, mut stream: UnixStream, caller: Caller, credential: String) {
+    let party = Party::new(Arc::new(caller));
+    let call = Call::CredentialGet(CredentialGet { credential, min_validity: None });
+    let given = tokio::select! {
+        biased;
+        given = agent.serve(call, &party) => given,
+        // closed without a byte by the end of the daemon, the unit would start with nothing
+        () = agent.shutdown.cancelled() => Err(CallError::new(ErrorName::Stopping, "the agent is stopping")),
+    };
+    let value = given.and_then(|given| {
+        serde_json::from_slice::<Credential>(&given)
+            .map(|credential| credential.value)
+            .map_err(|_| CallError::new(ErrorName::Internal, "the answer cannot be read"))
+    });
+    match value {
+        Ok(value) => {
+            let sent = stream.write_all(value.expose().as_bytes());
+            if !matches!(tokio::time::timeout(WRITE_TIMEOUT, sent).await, Ok(Ok(()))) {
+                tracing::warn!(caller = party.caller.unit(), "a credential was not taken to its end");
+            }
+        }
+        Err(_) => refuse(stream).await,
+    }
+}
+
+/// Sends more than systemd takes.
+async fn refuse(mut stream: UnixStream) {
+    let all = async {
+        for _ in 0..CREDENTIAL_MAX / ZEROS.len() {
+            stream.write_all(ZEROS).await?;
+        }
+        stream.write_all(&ZEROS[..1]).await
+    };
+    // who has seen enough, or does not read, is refused as well
+    let _ = tokio::time::timeout(WRITE_TIMEOUT, all).await;
+}
