@@ -3,13 +3,13 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`image`] | the image of all machines, made once |
-//! | [`place`] | the disk over it, mounts, the control groups, and the end of all of it |
-//! | [`container`] | the container that is booted there |
-//! | [`groups`] | control groups |
-//! | [`slots`] | how many machines run at once |
-//! | [`agent`] | the agent in a machine: programs, units |
-//! | [`people`] | users of a machine, and their managers |
+//! | `image` | the image of all machines, made once |
+//! | `place` | the disk over it, mounts, the control groups, and the end of all of it |
+//! | `container` | the container that is booted there |
+//! | `groups` | control groups |
+//! | `slots` | how many machines run at once |
+//! | `agent` | the agent in a machine: programs, units |
+//! | `people` | users of a machine, and their managers |
 
 mod agent;
 mod container;
@@ -72,6 +72,7 @@ impl Machine {
     /// [`Machine::cut`] is about what the disk has.
     pub fn power_off(&mut self) {
         self.place.cut();
+        self.container.wait();
     }
 
     /// Boots again with the same disk, after [`Machine::power_off`].
@@ -163,8 +164,8 @@ impl Machine {
         run.ok().out.lines().map(entry).collect()
     }
 
-    /// Does `work` on a thread in the machine's network: what listens or connects there does so in the machine, and so
-    /// do threads and processes that it starts.
+    /// Does `work` on a thread in the machine's network, which is loopback alone: what listens or connects there does so
+    /// in the machine, and so do threads and processes that it starts.
     pub fn networked<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
         let network =
             File::open(format!("/proc/{}/ns/net", self.container.first())).expect("our own machine");
@@ -203,7 +204,7 @@ impl Drop for Frozen<'_> {
 
 /// Says which test is left out, and why, past what catches the output of tests. Where everything must be tested, it is
 /// a failure.
-fn leave_out(why: &str) {
+pub(crate) fn leave_out(why: &str) {
     let test = thread::current().name().unwrap_or_default().to_owned();
     assert!(env::var_os("CI").is_none(), "there must be a machine in CI: {why}");
     writeln!(stderr(), "left out: {test}: {why}").ok();

@@ -252,7 +252,14 @@ impl Header {
                         OpenedBy::KeyFile(path) => read_key_file(path)
                             .and_then(|content| enrolment.open_with(&content, "the key file")),
                         OpenedBy::Credential(name) => read_credential(name, credentials.as_deref())
-                            .and_then(|content| enrolment.open_with(&content, "the credential")),
+                            .and_then(|content| enrolment.open_with(&content, "the credential"))
+                            .map_err(|error| match error {
+                                HeaderError::WrongKey(_) => {
+                                    let reason = "does not open this vault".into();
+                                    HeaderError::Credential { name: name.clone(), reason }
+                                }
+                                error => error,
+                            }),
                     };
                     match opened {
                         Ok(root) => return Ok(root),
@@ -445,7 +452,7 @@ mod tests {
         std::fs::write(empty.path().join("unlock-key"), "short").unwrap();
         assert!(told(Some(empty.path())).ends_with("it has under 32 bytes, too few for a key"));
         std::fs::write(empty.path().join("unlock-key"), [b'o'; KEY_FILE_MIN]).unwrap();
-        assert_eq!(told(Some(empty.path())), "the credential does not open this vault");
+        assert_eq!(told(Some(empty.path())), "the credential unlock-key does not open this vault");
         assert!(matches!(
             header.open(&Opener::KeyFile("k".into())),
             Err(HeaderError::NotEnrolled("key file"))

@@ -9,7 +9,7 @@ use std::time::Duration;
 const ROUNDS: usize = 41;
 /// How long the daemon is watched while nobody asks it for anything; longer than its longest nap, so that the share of
 /// the watchdog is in it.
-const QUIET: Duration = Duration::from_secs(120);
+const QUIET: Duration = Duration::from_mins(2);
 /// The consumers: a service that ends at once, and what its unit adds.
 const CONSUMERS: [(&str, &str); 3] = [
     ("none", ""),
@@ -54,7 +54,10 @@ pub(crate) fn run() {
     let limit = machine.property("bursar.service", "MemoryMax");
     let remarks = [
         format!("wake-ups in {} quiet seconds: {wakes}", QUIET.as_secs()),
-        format!("memory under MemoryMax={limit}: {}", status.split_whitespace().collect::<Vec<_>>().join(" ")),
+        format!(
+            "memory under MemoryMax={limit}: {}",
+            status.split_whitespace().collect::<Vec<_>>().join(" ")
+        ),
     ];
     print("units: what a credential costs a service", &[starts], &remarks);
 }

@@ -1,5 +1,5 @@
-//! The image of all machines: Debian bookworm with systemd and what tests use in it, made once into
-//! `target/machines`, where it takes 134 MB, in half a minute. Only root can.
+//! The image of all machines: Debian bookworm with systemd and what tests use in it. It is made once, into
+//! `target/machines`: half a minute, 134 MB.
 
 use crate::binaries::profile_dir;
 use rustix::process::geteuid;
