@@ -170,6 +170,9 @@ pub(crate) enum Command {
     /// Start, stop and see the agent
     #[command(after_help = "Example:\n  bursar agent status")]
     Agent(Deferred<agent::Agent>),
+    /// Show what protects the agent, and what does not; exit code 1 if anything has to be mended, 9 when no agent runs
+    #[command(after_help = "Examples:\n  bursar doctor\n  bursar doctor --json")]
+    Doctor,
     /// Make the vault, and start the agent if none runs
     #[command(after_help = "Examples:\n  bursar init\n  bursar init --key-file ~/.config/bursar/vault.key")]
     Init(vault::Init),

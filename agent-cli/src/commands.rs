@@ -6,6 +6,7 @@ mod audit;
 mod check;
 mod client_secret;
 mod credential;
+mod doctor;
 mod element;
 mod environment;
 mod exec;
@@ -55,6 +56,7 @@ pub(crate) fn run(session: &Session, command: Command) -> Result<(), Stop> {
         Command::Expiring(expiring) => expiring::run(session, expiring),
         Command::Audit(audit) => audit::run(session, *audit.0),
         Command::Agent(noun) => agent::run(session, &noun.0.verb),
+        Command::Doctor => doctor::run(session),
         Command::Init(init) => vault::init(session, &init),
         Command::Unlock(key) => vault::unlock(session, &key),
         Command::Lock => vault::lock(session),

@@ -176,7 +176,7 @@ impl Agent {
     /// Carries out a call.
     async fn handle(self: &Arc<Self>, call: Authorized<Call>, request: &Request) -> Answer {
         let call = call.into_inner();
-        if !matches!(call, Call::Hello(_) | Call::AgentStatus(_)) {
+        if !matches!(call, Call::Hello(_) | Call::AgentStatus(_) | Call::AgentDoctor(_)) {
             self.used(self.clock.now());
         }
         match call {

@@ -32,8 +32,8 @@
 use crate::access::Access;
 use crate::exchange::HttpSettings;
 use crate::hook::HookConfig;
-use crate::units::Units;
 use crate::render::Render;
+use crate::units::Units;
 use bursar_proto::kind::{Analytics, ExchangePolicy};
 use bursar_proto::name::OrganizationName;
 use bursar_proto::socket::{Places, SYSTEM_DIRECTORY};
@@ -616,6 +616,17 @@ mod tests {
     }
 
     #[test]
+    fn files_to_render_of_a_drop_in_add_to_those_before() {
+        let one = |name: &str| format!("[[render]]\nfile = \"{name}\"\ntext = \"\"\n");
+        let all = |drop_in: &str| {
+            let config = read(&[("bursar.toml", &one("a")), ("conf.d/10-b.toml", drop_in)])?;
+            Ok::<_, String>(config.render.into_iter().map(|render| render.file).collect::<Vec<_>>())
+        };
+        assert_eq!(all(&(one("b") + &one("c"))).unwrap(), ["a", "b", "c"]);
+        assert!(all(&one("a")).unwrap_err().contains("two files are named a"));
+    }
+
+    #[test]
     fn the_port_on_which_browsers_come_back_is_any_free_one_unless_it_is_said() {
         let port = |text| read(&[("bursar.toml", text)]).unwrap().authorization.port;
         assert_eq!((port(""), port("[authorization]"), port("[authorization]\nport = 0")), (0, 0, 0));
@@ -677,7 +688,8 @@ mod tests {
     #[test]
     fn a_server_writes_in_its_own_directories_and_those_of_the_config() {
         let only = |name: &str| (name == "BURSAR_HOME").then(|| "/h".into());
-        let config = Config { landlock: LandlockConfig { writable: vec!["/mnt".into()] }, ..Config::default() };
+        let config =
+            Config { landlock: LandlockConfig { writable: vec!["/mnt".into()] }, ..Config::default() };
         let server = Paths::of_server(None, None, only).writable(&config);
         assert!(server.iter().all(|path| path.starts_with("/h") || path == Path::new("/mnt")), "{server:?}");
         assert!(server.contains(&"/h/state".into()) && server.contains(&"/mnt".into()));

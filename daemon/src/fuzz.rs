@@ -3,6 +3,8 @@
 
 use crate::authorization::{Answer, Redirect};
 use crate::exchange::{By, judged};
+use crate::server::peer::address::Claim;
+use crate::server::peer::unit::{unit_of, user_unit_of};
 use bursar_proto::sensitive::Sensitive;
 
 /// A redirect that was read: its state, and the code or the issuer's error code.
@@ -55,4 +57,14 @@ pub fn tokens(status: u16, body: &[u8], by_code: bool, secrets: &[&str]) -> Resu
         }),
         Err(failure) => Err(failure.details),
     }
+}
+
+/// The unit and the credential that an abstract address asks for, which anybody can take.
+pub fn claim(address: &[u8]) -> Option<(&str, &str)> {
+    Claim::read(address).map(|claim| (claim.unit, claim.credential))
+}
+
+/// The unit of the system and the one of a user, by what `/proc/PID/cgroup` says, in which a process names its own groups.
+pub fn units(cgroup: &str, uid: u32) -> [Option<&str>; 2] {
+    [unit_of(cgroup), user_unit_of(cgroup, uid)]
 }

@@ -51,9 +51,9 @@ pub(crate) fn process() -> std::io::Result<()> {
 ///
 /// # Errors
 /// The system has no thread to give, or refuses to forbid new privileges.
-pub(crate) fn threads(writable: Vec<PathBuf>, abstract_sockets: bool) -> std::io::Result<()> {
-    looker::start()?;
+pub(crate) fn threads(writable: &[PathBuf], abstract_sockets: bool) -> std::io::Result<()> {
     rustix::thread::set_no_new_privs(true)?;
+    looker::start()?;
     let held = Held { memory: Lock::take(), landlock: Landlock::restrict(writable, abstract_sockets) };
     if matches!(held.memory, Lock::Nothing) {
         tracing::warn!("memory cannot be locked, so keys may come into a swap; hint: raise LimitMEMLOCK=");

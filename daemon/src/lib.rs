@@ -77,6 +77,7 @@ const DRAIN: Duration = Duration::from_secs(10);
 /// The agent that keeps machine credentials, exchanges them and serves what tools need.
 #[derive(clap::Parser)]
 #[command(name = "bursard", version, after_help = "example: bursard --foreground")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 struct Arguments {
     /// Run in this terminal; the daemon always does, and log lines go to stderr
     #[arg(long)]
@@ -142,7 +143,7 @@ fn start(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
         // what is not there cannot be written into later; what fails here is told where the socket is made
         drop(vault::store::make_private(directory));
     }
-    harden::threads(paths.writable(&config), systemd::notify::is_abstract())?;
+    harden::threads(&paths.writable(&config), systemd::notify::is_abstract())?;
     let clock = Arc::new(SystemClock);
     let vault =
         Vault::open(Place { state: paths.state.clone(), audit_kept: config.audit.entries }, clock.now())?;

@@ -63,8 +63,7 @@ impl Noise {
                 counted.1 = None;
             }
         }
-        let count =
-            counts.entry(counted.clone()).or_insert(Count { since: now, written: 0, left_out: 0 });
+        let count = counts.entry(counted.clone()).or_insert(Count { since: now, written: 0, left_out: 0 });
         if count.left_out == 0 && now >= count.since + PERIOD {
             (count.since, count.written) = (now, 0);
         }
@@ -127,7 +126,9 @@ mod tests {
     fn what_was_left_out_is_counted_once_and_then_it_begins_anew() {
         let (noise, now) = (Noise::default(), Instant::now());
         written(&noise, "uid 1", now, LINES);
-        let Verdict::LeaveOut(Some((counted, at))) = noise.line(Kind::Refused, "uid 1", now) else { panic!() };
+        let Verdict::LeaveOut(Some((counted, at))) = noise.line(Kind::Refused, "uid 1", now) else {
+            panic!()
+        };
         assert_eq!(at, now + PERIOD);
         assert_eq!(noise.line(Kind::Refused, "uid 1", now), Verdict::LeaveOut(None));
         // until it is told it goes on, however late that is

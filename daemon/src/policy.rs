@@ -231,11 +231,12 @@ impl Policy {
                 )
                 .hint("run this as the user as whom bursard runs"));
             }
-            (_, Needs::Anyone) | (Principal::Own | Principal::Owner, _) => None,
+            (_, Needs::Anyone)
+            | (Principal::Own | Principal::Owner, _)
+            | (Principal::Admitted(_), Needs::Unit) => None,
             (Principal::Admitted(_), Needs::Owner | Needs::Own) => {
                 return Err(CallError::new(ErrorName::Denied, "only an owner of the agent may do this"));
             }
-            (Principal::Admitted(_), Needs::Unit) => None,
             (Principal::Secrets(_), Needs::Unit | Needs::User | Needs::Owner | Needs::Own) => {
                 let message = "client secrets reach what published packages hand out, and nothing else";
                 return Err(CallError::new(ErrorName::Denied, message));

@@ -40,9 +40,17 @@ const QUIET: Duration = Duration::from_secs(1);
 /// How long changes that follow each other may put that off.
 const WAIT_MAX: Duration = Duration::from_secs(10);
 
+/// The pause after a look at which something failed that may be over by itself: a full disk, a record that takes nothing.
+const PAUSE: Duration = Duration::from_secs(30);
+
 /// The directory of requests, one for each unit that is to be told.
 pub(crate) fn requests(runtime: &Path) -> PathBuf {
     runtime.join("reload")
+}
+
+/// The name of a request that is not to be carried out yet.
+pub(crate) fn prepared(unit: &str) -> String {
+    format!(".{unit}")
 }
 
 /// What a template becomes.
@@ -74,18 +82,20 @@ pub(crate) async fn run(agent: Arc<Agent>) {
     let mut renderer = Renderer::default();
     loop {
         let config = agent.config();
+        let mut again = false;
         if renderer.has_work(&config.render) {
             // templates may lie on a slow disk
             let values = agent.clone();
             let turned = tokio::task::spawn_blocking(move || {
-                renderer.turn(&config.render, &values.paths.runtime, &*values);
-                renderer
+                let again = renderer.turn(&config.render, &values.paths.runtime, &*values);
+                (renderer, again)
             });
-            renderer = turned.await.unwrap_or_default();
+            (renderer, again) = turned.await.unwrap_or_default();
         }
         tokio::select! {
             () = agent.shutdown.cancelled() => return,
             () = quiet_after(&agent.rendering) => {}
+            () = tokio::time::sleep(PAUSE), if again => {}
         }
     }
 }
@@ -94,5 +104,6 @@ pub(crate) async fn run(agent: Arc<Agent>) {
 async fn quiet_after(bell: &Notify) {
     bell.notified().await;
     let end = Instant::now() + WAIT_MAX;
-    while Instant::now() < end && timeout_at(end.min(Instant::now() + QUIET), bell.notified()).await.is_ok() {}
+    while Instant::now() < end && timeout_at(end.min(Instant::now() + QUIET), bell.notified()).await.is_ok() {
+    }
 }

@@ -95,7 +95,7 @@ impl Units {
     /// In words: no rule fits, or the unit's instance makes no name.
     pub(crate) fn wanted(&self, unit: &str, credential: &str) -> Result<Wanted, Refused> {
         let rule = self.0.iter().find(|rule| rule.unit.fits(unit) && rule.credential.fits(credential));
-        let rule = rule.ok_or(Refused::NoRule)?;
+        let rule = rule.ok_or(Refused::Rule)?;
         let value = match &rule.source {
             Source::Secret(secret) => Value::Secret(secret.of(unit)?),
             Source::Element(element, environment) => Value::Element(element.of(unit)?, environment.of(unit)?),
@@ -109,15 +109,15 @@ impl Units {
 pub(crate) enum Refused {
     /// No rule fits.
     #[error("no [[credential]] of the agent's config fits")]
-    NoRule,
+    Rule,
     /// The rule says `%i`, and the unit is of no template.
     #[error("the [[credential]] that fits says {INSTANCE}, and the unit has no instance")]
-    NoInstance,
+    Instance,
     /// The instance is of other characters than names are.
     #[error(
         "the [[credential]] that fits says {INSTANCE}, and with the unit's instance that makes no name: {0}"
     )]
-    NoName(NameError),
+    Name(NameError),
 }
 
 /// One rule.
@@ -146,11 +146,11 @@ struct Named {
 impl Named {
     fn of(&self, unit: &str) -> Result<Reference, Refused> {
         let name = if self.has_instance() {
-            self.name.replace(INSTANCE, instance_of(unit).ok_or(Refused::NoInstance)?)
+            self.name.replace(INSTANCE, instance_of(unit).ok_or(Refused::Instance)?)
         } else {
             self.name.clone()
         };
-        let name = name.parse::<Name>().map_err(Refused::NoName)?;
+        let name = name.parse::<Name>().map_err(Refused::Name)?;
         Ok(Reference { organization: self.organization.clone(), name })
     }
 
@@ -324,12 +324,12 @@ mod tests {
         for (unit, credential) in
             [("app.service", "x"), ("xapp.service", "db"), ("web.service", "x"), ("job@b.service", "t")]
         {
-            assert_eq!(told(unit, credential), Err(Refused::NoRule), "{unit} {credential}");
+            assert_eq!(told(unit, credential), Err(Refused::Rule), "{unit} {credential}");
         }
         assert!(
             units.name("web@x.service") && !units.name("web.service") && !Units::default().name("a.service")
         );
-        assert_eq!(Units::default().wanted("app.service", "db"), Err(Refused::NoRule));
+        assert_eq!(Units::default().wanted("app.service", "db"), Err(Refused::Rule));
     }
 
     #[test]
@@ -337,11 +337,11 @@ mod tests {
         let units = table(&[("*", "*", "secret = 'acme/%i-%i.key'")]).unwrap();
         assert_eq!(secret(&units, "a@b_c.service", "x"), Ok("acme/b_c-b_c.key".into()));
         assert_eq!(secret(&units, "a@b.c.service", "x"), Ok("acme/b.c-b.c.key".into()));
-        assert_eq!(secret(&units, "a.service", "x"), Err(Refused::NoInstance));
-        assert_eq!(secret(&units, "a@.service", "x"), Err(Refused::NoInstance));
+        assert_eq!(secret(&units, "a.service", "x"), Err(Refused::Instance));
+        assert_eq!(secret(&units, "a@.service", "x"), Err(Refused::Instance));
         for instance in ["a\\x2db", "b@c", "..", &"x".repeat(60)] {
             let told = secret(&units, &format!("a@{instance}.service"), "x");
-            assert_eq!(told, Err(Refused::NoName(NameError::Name)), "{instance}");
+            assert_eq!(told, Err(Refused::Name(NameError::Name)), "{instance}");
         }
     }
 

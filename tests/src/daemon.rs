@@ -7,7 +7,9 @@ use crate::raw::RawSocket;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use std::fs::OpenOptions;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -32,6 +34,15 @@ impl Daemon {
         Self::spawn_program(bursard, home, &[]).greeted(home)
     }
 
+    /// Starts a daemon that is handed a listening socket of that name, as systemd does it, and waits until it answers `hello`.
+    pub fn start_handed(home: &Home, socket: UnixListener, name: &str, arguments: &[&str]) -> Self {
+        // the number of a process is known to itself alone
+        let hand = "exec 3<&0 </dev/null; export LISTEN_PID=$$ LISTEN_FDS=1; exec \"$@\"";
+        let mut command = Command::new("sh");
+        command.args(["-c", hand, "sh"]).arg(&binaries().bursard).args(arguments);
+        Self::run(&mut command, home, &[("LISTEN_FDNAMES", name)], OwnedFd::from(socket).into()).greeted(home)
+    }
+
     fn greeted(mut self, home: &Home) -> Self {
         let daemon = &mut self;
         until("the daemon answers hello", || {
@@ -51,20 +62,23 @@ impl Daemon {
     }
 
     fn spawn_program(bursard: &Path, home: &Home, variables: &[(&str, &str)]) -> Self {
+        Self::run(Command::new(bursard).arg("--foreground"), home, variables, Stdio::null())
+    }
+
+    fn run(command: &mut Command, home: &Home, variables: &[(&str, &str)], stdin: Stdio) -> Self {
         let log = OpenOptions::new()
             .create(true)
             .append(true)
             .mode(0o600)
             .open(home.log_file())
             .expect("a log file in the home");
-        let child = Command::new(bursard)
-            .arg("--foreground")
+        let child = command
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("BURSAR_HOME", home.path())
             .envs(variables.iter().copied())
             .current_dir("/")
-            .stdin(Stdio::null())
+            .stdin(stdin)
             .stdout(log.try_clone().expect("one more handle"))
             .stderr(log)
             .spawn()

@@ -26,7 +26,16 @@ impl Default for Home {
 impl Home {
     /// A fresh home, with a short path: the path of a socket is limited.
     pub fn new() -> Self {
-        let dir = tempfile::Builder::new().prefix("bt-").tempdir_in("/tmp").expect("a directory in /tmp");
+        Self::below("/tmp")
+    }
+
+    /// The same in memory, where files may be rendered.
+    pub fn in_memory() -> Self {
+        Self::below("/dev/shm")
+    }
+
+    fn below(parent: &str) -> Self {
+        let dir = tempfile::Builder::new().prefix("bt-").tempdir_in(parent).expect("a directory for all");
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o700)).expect("our own directory");
         Self { dir }
     }
@@ -55,6 +64,11 @@ impl Home {
     /// The socket.
     pub fn socket(&self) -> PathBuf {
         self.path().join("bursar.sock")
+    }
+
+    /// The socket for credentials of units, where a daemon was handed one.
+    pub fn credentials(&self) -> PathBuf {
+        self.path().join("credentials.sock")
     }
 
     /// The key file of [`open_vault`].

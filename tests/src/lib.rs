@@ -26,6 +26,7 @@
 //! | [`workspace`] | a directory in which `bursar` is run |
 //! | [`talk`] | a process that is talked to while it runs, on a terminal too |
 //! | [`users`] | what is done under another user id |
+//! | [`units`] | units without a service manager, and the socket that systemd fetches credentials from |
 //! | [`pages`] | pages of the documentation, and the commands in them |
 //! | [`processes`] | what `/proc` says of processes |
 //! | [`machine`] | a machine with a booted systemd |
@@ -66,6 +67,7 @@ pub mod rotation;
 pub mod secrets;
 pub mod talk;
 pub mod unattended;
+pub mod units;
 pub mod users;
 pub mod workspace;
 

@@ -9,7 +9,7 @@ const UNIT: &str = "bursar.service";
 fn watched(machine: Option<Machine>) -> Option<Machine> {
     let machine = machine?;
     machine.install_unlocked_agent();
-    machine.write("/etc/systemd/system/bursar.service.d/soon.conf", "[Service]\nWatchdogSec=3\n", "644");
+    machine.write("/etc/systemd/system/bursar.service.d/soon.conf", "[Service]\nWatchdogSec=5\n", "644");
     machine.sh("systemctl daemon-reload; systemctl restart bursar.service");
     machine.sh("printf the-value | bursar secret create one --type token --token-file -");
     Some(machine)
@@ -22,7 +22,7 @@ fn until_missed(machine: &Machine) {
 fn until_restarted(machine: &Machine) {
     until("another one", || {
         let state = machine.property(UNIT, "ActiveState");
-        (state == "active" && machine.property(UNIT, "NRestarts") == "1").then_some(())
+        (state == "active" && machine.property(UNIT, "NRestarts") != "0").then_some(())
     });
     assert_eq!(machine.sh("bursar get one"), "the-value\n");
 }
@@ -33,8 +33,8 @@ fn that_stands_still() {
     machine.sh("systemctl kill --signal STOP --kill-who main bursar.service");
     until_missed(&machine);
     until_restarted(&machine);
-    let left = machine.sh("coredumps=$(find / -xdev -name 'core*' -type f -size +1M); echo \"$coredumps\"");
-    assert_eq!(left.trim(), "", "it was aborted, and left no core");
+    let cores = machine.sh("find / -xdev -name 'core*' -type f -size +1M");
+    assert_eq!(cores, "", "it was aborted");
 }
 
 #[test]

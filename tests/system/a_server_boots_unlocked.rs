@@ -43,7 +43,7 @@ fn by_its_credential_and_says_so_where_that_is_missing() {
     machine.sh("systemctl restart bursar.service");
     let status = machine.agent_status();
     assert_eq!(status["vault"], "locked");
-    assert!(status["problem"].as_str().unwrap().contains("unlock-key"), "{status}");
+    assert!(status["problem"].as_str().unwrap().contains("does not open this vault"), "{status}");
     machine.sh("mv /root/unlock-key /etc/credstore.encrypted; systemctl restart bursar.service");
     assert_eq!(machine.sh("bursar get one"), "the-value\n");
 }

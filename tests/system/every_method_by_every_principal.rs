@@ -35,14 +35,17 @@ enum Takes {
     Owner,
     /// To be the user as whom the daemon runs.
     OwnUser,
+    /// To be in a unit that the config names, which is none of these.
+    Unit,
 }
-use Takes::{AnyRole, Contributor, Nothing, OwnUser, Owner, RoleByConfig, RoleIn, RoleOf};
+use Takes::{AnyRole, Contributor, Nothing, OwnUser, Owner, RoleByConfig, RoleIn, RoleOf, Unit};
 
 /// Every method, where it matters with a parameter, and what it takes.
 const METHODS: &[(&str, &str, Takes)] = &[
     ("hello", "", Nothing),
     ("authenticate", "", Nothing),
     ("agent.status", "", Owner),
+    ("agent.doctor", "", Owner),
     ("agent.stop", "", Owner),
     ("vault.init", "", OwnUser),
     ("vault.unlock", "", Owner),
@@ -79,6 +82,7 @@ const METHODS: &[(&str, &str, Takes)] = &[
     ("artifact.watch", "", Owner),
     ("issuer.configure", "", Owner),
     ("issuer.show", "", Owner),
+    ("credential.get", "", Unit),
     ("element.set", "", Owner),
     ("element.list", "", Owner),
     ("element.show", "", Owner),
@@ -115,27 +119,27 @@ const METHODS: &[(&str, &str, Takes)] = &[
 /// What each principal is answered, in the order of [`Takes`]: `yes`, or the name of the refusal without `client_secret_`
 /// and `wrong_`. A role is by a client secret, or by a rule of the config.
 const CELLS: &str = "
-    own user                     | yes    | yes     | yes          | yes          | yes    | yes          | yes    | yes
-    owner by rule                | yes    | yes     | yes          | yes          | yes    | yes          | yes    | denied
-    contributor acme             | yes    | yes     | yes          | yes          | denied | yes          | denied | denied
-    contributor acme/staging     | yes    | yes     | yes          | yes          | denied | yes          | denied | denied
-    contributor acme/production  | yes    | yes     | yes          | environment  | denied | yes          | denied | denied
-    contributor globex           | yes    | yes     | organization | organization | denied | organization | denied | denied
-    contributor globex/staging   | yes    | yes     | organization | organization | denied | organization | denied | denied
-    viewer acme                  | yes    | yes     | yes          | yes          | denied | role         | denied | denied
-    viewer acme/staging          | yes    | yes     | yes          | yes          | denied | role         | denied | denied
-    viewer acme/production       | yes    | yes     | yes          | environment  | denied | role         | denied | denied
-    viewer globex                | yes    | yes     | organization | organization | denied | organization | denied | denied
-    viewer globex/staging        | yes    | yes     | organization | organization | denied | organization | denied | denied
-    several                      | yes    | yes     | yes          | environment  | denied | role         | denied | denied
-    expired                      | yes    | expired | expired      | expired      | denied | expired      | denied | denied
-    revoked                      | yes    | revoked | revoked      | revoked      | denied | revoked      | denied | denied
-    malformed                    | yes    | denied  | denied       | denied       | denied | denied       | denied | denied
-    viewer acme by rule          | yes    | yes     | yes          | yes          | yes    | role         | denied | denied
-    contributor staging by rule  | yes    | yes     | yes          | yes          | yes    | yes          | denied | denied
-    viewer globex by rule        | yes    | yes     | organization | organization | yes    | organization | denied | denied
-    let in by rule               | yes    | denied  | denied       | denied       | denied | denied       | denied | denied
-    stranger by no rule          | denied | denied  | denied       | denied       | denied | denied       | denied | denied
+    own user                     | yes    | yes     | yes          | yes          | yes    | yes          | yes    | yes    | denied
+    owner by rule                | yes    | yes     | yes          | yes          | yes    | yes          | yes    | denied | denied
+    contributor acme             | yes    | yes     | yes          | yes          | denied | yes          | denied | denied | denied
+    contributor acme/staging     | yes    | yes     | yes          | yes          | denied | yes          | denied | denied | denied
+    contributor acme/production  | yes    | yes     | yes          | environment  | denied | yes          | denied | denied | denied
+    contributor globex           | yes    | yes     | organization | organization | denied | organization | denied | denied | denied
+    contributor globex/staging   | yes    | yes     | organization | organization | denied | organization | denied | denied | denied
+    viewer acme                  | yes    | yes     | yes          | yes          | denied | role         | denied | denied | denied
+    viewer acme/staging          | yes    | yes     | yes          | yes          | denied | role         | denied | denied | denied
+    viewer acme/production       | yes    | yes     | yes          | environment  | denied | role         | denied | denied | denied
+    viewer globex                | yes    | yes     | organization | organization | denied | organization | denied | denied | denied
+    viewer globex/staging        | yes    | yes     | organization | organization | denied | organization | denied | denied | denied
+    several                      | yes    | yes     | yes          | environment  | denied | role         | denied | denied | denied
+    expired                      | yes    | expired | expired      | expired      | denied | expired      | denied | denied | denied
+    revoked                      | yes    | revoked | revoked      | revoked      | denied | revoked      | denied | denied | denied
+    malformed                    | yes    | denied  | denied       | denied       | denied | denied       | denied | denied | denied
+    viewer acme by rule          | yes    | yes     | yes          | yes          | yes    | role         | denied | denied | denied
+    contributor staging by rule  | yes    | yes     | yes          | yes          | yes    | yes          | denied | denied | denied
+    viewer globex by rule        | yes    | yes     | organization | organization | yes    | organization | denied | denied | denied
+    let in by rule               | yes    | denied  | denied       | denied       | denied | denied       | denied | denied | denied
+    stranger by no rule          | denied | denied  | denied       | denied       | denied | denied       | denied | denied | denied
 ";
 
 /// The users of the config's rules, and one whom it does not name. Numbers that no machine gives to anybody.
@@ -209,7 +213,7 @@ impl Vault {
         });
         let is_root = can_become_others();
         let principals = rows.filter_map(|(name, cells)| {
-            assert_eq!(cells.len(), 8, "{name}");
+            assert_eq!(cells.len(), 9, "{name}");
             let comes = match name {
                 "own user" => Comes::Plainly,
                 "owner by rule" => Comes::As(64021),
@@ -367,10 +371,11 @@ impl Vault {
             "client_secret.set_analytics" => {
                 json!({ "id": issue(home, "acme", "viewer", None).id, "analytics": "complete" })
             }
+            "credential.get" => json!({ "credential": "token" }),
             "client_secret.show" | "client_secret.rotate" | "client_secret.revoke" => {
                 json!({ "id": issue(home, "acme", "viewer", None).id })
             }
-            "hello" | "agent.status" | "agent.stop" | "vault.lock" | "organization.list"
+            "hello" | "agent.status" | "agent.doctor" | "agent.stop" | "vault.lock" | "organization.list"
             | "environment.list" | "secret.list" | "secret.deleted" | "artifact.watch" | "element.list"
             | "package.list" | "workspace.list" | "client_secret.list" | "audit.list" | "audit.watch"
             | "audit.verify" | "usage.list" | "expiring.list" => json!({}),

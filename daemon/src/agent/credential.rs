@@ -1,9 +1,14 @@
 //! credential.get: what a unit is handed, by the API socket and by the one that systemd fetches from. `policy` says whether, the table
 //! of units what, and `artifact` whether that may be handed out now.
 
+#[cfg(test)]
+mod tests;
+
 use super::library::{Asked, Target, environment_target, unresolved};
 use super::request::Request;
 use super::{Agent, Answer, answer, secret_id};
+use crate::audit::OK;
+use crate::noise::Kind;
 use crate::policy::Policy;
 use crate::units::{Value, Wanted};
 use crate::vault::Unlocked;
@@ -23,7 +28,7 @@ use std::time::Duration;
 use tracing::field::display;
 
 /// How long a unit waits for a value, where an exchange has to end first: less than the 90 s after which systemd gives up a start.
-const VALUE_TIMEOUT: Duration = Duration::from_secs(60);
+const VALUE_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A [`bursar_proto::reply::Credential`] on its way out.
 #[derive(Serialize)]
@@ -38,33 +43,50 @@ struct Shown<'a> {
 impl Agent {
     /// Hands the caller's unit what the table says. The log has what comes of it: systemd knows no words for a refusal.
     pub(super) async fn credential_get(self: &Arc<Self>, call: CredentialGet, request: &Request) -> Answer {
-        let credential = call.credential.as_str();
-        if !is_credential_name(credential) {
+        if !is_credential_name(&call.credential) {
             let reason =
                 format!("expected 1 to {CREDENTIAL_NAME_MAX} visible ASCII characters without / and :");
             return Err(Invalid::field("credential", reason).into());
         }
         let unit = request.party.caller.unit();
-        let given = self.hand_to_unit(unit, credential, call.min_validity, request).await;
+        let given = self.hand_to_unit(unit, &call.credential, call.min_validity, request).await;
+        self.log_handed(&call.credential, given.as_ref().err(), request);
+        given
+    }
+
+    /// Tells what became of a credential.
+    fn log_handed(self: &Arc<Self>, credential: &str, refused: Option<&CallError>, request: &Request) {
         let secret = request.secret();
         let environment = secret.as_ref().and_then(|(id, _)| self.environment_of(id)).map(display);
         let secret = secret.map(|(_, name)| display(name));
-        match &given {
-            Ok(_) => {
-                tracing::info!(secret, environment, caller = unit, credential, outcome = "ok", "handed out");
-            }
-            Err(refused) => tracing::warn!(
-                secret,
-                environment,
-                caller = unit,
-                credential,
-                outcome = refused.name.as_str(),
-                reason = refused.message,
-                hint = refused.hint,
-                "refused"
-            ),
+        let Request { party, .. } = request;
+        let caller = party.caller.unit().map_or_else(|| format!("uid {}", party.caller.uid()), str::to_owned);
+        match refused {
+            None => self.log_of(Kind::Done, &caller, || {
+                tracing::info!(
+                    secret,
+                    environment,
+                    caller,
+                    credential,
+                    outcome = OK,
+                    "a credential was handed out"
+                );
+            }),
+            Some(refused) => self.log_of(Kind::Refused, &caller, || {
+                let (outcome, reason, hint) =
+                    (refused.name.as_str(), &*refused.message, refused.hint.as_deref());
+                tracing::warn!(
+                    secret,
+                    environment,
+                    caller,
+                    credential,
+                    outcome,
+                    reason,
+                    hint,
+                    "a credential was refused"
+                );
+            }),
         }
-        given
     }
 
     async fn hand_to_unit(
@@ -120,7 +142,7 @@ impl Agent {
     }
 
     /// The environment that a secret is bound to.
-    fn environment_of(&self, id: &Id) -> Option<Qualified> {
+    pub(crate) fn environment_of(&self, id: &Id) -> Option<Qualified> {
         let mut vault = self.vault();
         let catalog = &vault.unlocked().ok()?.catalog;
         let environment = catalog.secrets.get(id)?.environment?;

@@ -72,7 +72,10 @@ impl Agent {
         let file = header.key_file().map(|path| (format!("the key file {}", path.display()), path.exists()));
         let credential = header.credential().map(|name| {
             let directory = self.paths.credentials.as_deref();
-            (format!("the credential {name}"), directory.is_some_and(|directory| directory.join(name).exists()))
+            (
+                format!("the credential {name}"),
+                directory.is_some_and(|directory| directory.join(name).exists()),
+            )
         });
         let passphrase = header.has_passphrase().then(|| ("a passphrase".to_owned(), true));
         let openers: Vec<_> = [passphrase, file, credential].into_iter().flatten().collect();
@@ -84,7 +87,11 @@ impl Agent {
             (_, None) => weak("vault", opened, "bursar unlock"),
         };
         let missing = openers.iter().filter(|(_, there)| !there).map(|(name, _)| {
-            bad("vault", format!("{name} is not there"), "the next start cannot open the vault by it: put it back")
+            bad(
+                "vault",
+                format!("{name} is not there"),
+                "the next start cannot open the vault by it: put it back",
+            )
         });
         [first].into_iter().chain(missing).collect()
     }
@@ -108,7 +115,11 @@ impl Agent {
         if !about.file_type().is_socket() {
             bad("socket", format!("{path} is no socket any more"), "restart the agent")
         } else if mode & 0o007 != 0 {
-            weak("socket", format!("{told}: every user can connect, and is turned away by its number"), "chmod o= it")
+            weak(
+                "socket",
+                format!("{told}: every user can connect, and is turned away by its number"),
+                "chmod o= it",
+            )
         } else {
             good("socket", told)
         }
@@ -117,11 +128,17 @@ impl Agent {
     fn about_config(&self) -> Finding {
         let file = self.paths.config.display();
         match Config::read(&self.paths.config, self.paths.config_required) {
-            Err(error) => bad("config", error.to_string(), "mend it: until then the old one holds, and a restart fails"),
-            Ok(config) if config != *self.config() => {
-                weak("config", format!("{file} has changed since it was read"), "have it read: kill -HUP the agent")
+            Err(error) => {
+                bad("config", error.to_string(), "mend it: until then the old one holds, and a restart fails")
             }
-            Ok(_) if !self.paths.config.exists() => good("config", format!("{file} is not there: all as usual")),
+            Ok(config) if config != *self.config() => weak(
+                "config",
+                format!("{file} has changed since it was read"),
+                "have it read: kill -HUP the agent",
+            ),
+            Ok(_) if !self.paths.config.exists() => {
+                good("config", format!("{file} is not there: all as usual"))
+            }
             Ok(_) => good("config", format!("{file} is in force")),
         }
     }
@@ -154,7 +171,11 @@ fn core_files(limit: Option<u64>) -> Finding {
 fn dumpable(behavior: Option<DumpableBehavior>) -> Finding {
     match behavior {
         Some(DumpableBehavior::NotDumpable) => good("dumpable", "no: only root reads the agent's memory"),
-        _ => bad("dumpable", "yes: other processes of the user may read the agent's memory", "restart the agent"),
+        _ => bad(
+            "dumpable",
+            "yes: other processes of the user may read the agent's memory",
+            "restart the agent",
+        ),
     }
 }
 
@@ -179,7 +200,7 @@ fn seccomp(mode: Option<u32>, filters: Option<u32>) -> Finding {
 fn memory_lock(lock: Lock, limit: Option<u64>) -> Finding {
     let limit = limit.map_or_else(|| "no limit".into(), |bytes| format!("the limit is {} KiB", bytes / 1024));
     match lock {
-        Lock::Everything => good("memory lock", format!("everything, {limit}")),
+        Lock::Everything => good("memory lock", "everything"),
         Lock::Keys => good("memory lock", format!("the vault's keys, {limit}")),
         Lock::Nothing => weak(
             "memory lock",
@@ -245,7 +266,11 @@ fn callers() -> Finding {
     if asked {
         good("callers", "known by user, group and unit")
     } else {
-        weak("callers", "known by user alone: rules for units and further groups do not count", "it takes Linux 6.5")
+        weak(
+            "callers",
+            "known by user alone: rules for units and further groups do not count",
+            "it takes Linux 6.5",
+        )
     }
 }
 
@@ -253,9 +278,10 @@ fn manager(watchdog: Option<Duration>) -> Finding {
     match (config::notify_socket(), watchdog) {
         (None, _) => weak("systemd", "the agent is no service", "see bursar setup systemd"),
         (Some(_), None) => good("systemd", "told how the agent stands"),
-        (Some(_), Some(time)) => {
-            good("systemd", format!("told how the agent stands, and that it lives, every {} s", time.as_secs()))
-        }
+        (Some(_), Some(time)) => good(
+            "systemd",
+            format!("told how the agent stands, and that it lives, every {} s", time.as_secs()),
+        ),
     }
 }
 

@@ -97,7 +97,7 @@ impl Agent {
     pub(crate) async fn serve(self: &Arc<Self>, call: Call, party: &Arc<Party>) -> Answer {
         let method = call.method();
         let (subject, secret_id) = self.subject(&call);
-        let silent = matches!(call, Call::Hello(_) | Call::AgentStatus(_));
+        let silent = matches!(call, Call::Hello(_) | Call::AgentStatus(_) | Call::AgentDoctor(_));
         let opens = matches!(call, Call::VaultUnlock(_));
         // who can neither open the vault nor stop the daemon cannot mend a disk that takes no record
         let gives = !matches!(call, Call::VaultUnlock(_) | Call::AgentStop(_));

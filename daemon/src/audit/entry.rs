@@ -4,6 +4,7 @@ use crate::policy::{GrantedBy, Principal};
 use crate::server::session::Party;
 use crate::vault::record::AuditEntryV1;
 use crate::vault::store::Id;
+use bursar_proto::call::{CredentialGet, Method as _, PackageGet};
 use bursar_proto::client_secret::PublicId;
 use bursar_proto::name::Qualified;
 use bursar_proto::reply::AuditEntry;
@@ -131,9 +132,15 @@ impl Entry {
         }
     }
 
+    /// Whether it is about what a unit is handed.
+    pub(crate) fn is_of_unit(&self) -> bool {
+        self.method == CredentialGet::NAME && self.client_secret.is_none()
+    }
+
     /// Whether it is kept as it is however many there are: an owner's, the agent's own, and values that are handed out.
     pub(super) fn is_kept_whole(&self) -> bool {
-        let gives_a_value = matches!(self.method, "package.get" | "credential.get") && self.outcome == OK;
+        let gives_a_value =
+            matches!(self.method, PackageGet::NAME | CredentialGet::NAME) && self.outcome == OK;
         gives_a_value || matches!(&*self.principal, "owner" | "agent")
     }
 

@@ -26,10 +26,9 @@ pub(crate) enum Landlock {
 
 impl Landlock {
     /// Restricts this thread, and those that it starts. `abstract_sockets` says whether it may speak to abstract sockets of others.
-    pub(super) fn restrict(writable: Vec<PathBuf>, abstract_sockets: bool) -> Self {
+    pub(super) fn restrict(writable: &[PathBuf], abstract_sockets: bool) -> Self {
         // what is not there cannot be ruled on
-        let writable: Vec<PathBuf> =
-            writable.iter().filter_map(|path| path.canonicalize().ok()).collect();
+        let writable: Vec<PathBuf> = writable.iter().filter_map(|path| path.canonicalize().ok()).collect();
         match restricted(&writable, abstract_sockets) {
             Ok(LandlockStatus::Available { effective_abi, .. }) => {
                 Self::Holds { abi: effective_abi as i32, writable }
@@ -56,8 +55,7 @@ fn restricted(writable: &[PathBuf], abstract_sockets: bool) -> Result<LandlockSt
         .set_compatibility(CompatLevel::BestEffort)
         .handle_access(AccessFs::from_write(KNOWN) | AccessFs::Execute)?
         .scope(Scope::Signal)?;
-    let ruleset =
-        if abstract_sockets { ruleset } else { ruleset.scope(Scope::AbstractUnixSocket)? };
+    let ruleset = if abstract_sockets { ruleset } else { ruleset.scope(Scope::AbstractUnixSocket)? };
     let rules = path_beneath_rules(writable, AccessFs::from_write(KNOWN));
     Ok(ruleset.create()?.add_rules(rules)?.restrict_self()?.landlock)
 }
@@ -119,7 +117,8 @@ mod tests {
         let done = thread::spawn({
             let (inside, outside) = (inside.clone(), outside.clone());
             move || {
-                let Landlock::Holds { abi, .. } = Landlock::restrict(vec![inside.clone()], false) else {
+                let Landlock::Holds { abi, .. } = Landlock::restrict(std::slice::from_ref(&inside), false)
+                else {
                     return false;
                 };
                 assert!(abi >= 2);

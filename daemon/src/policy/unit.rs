@@ -34,10 +34,10 @@ impl Policy {
         let wanted = units.wanted(unit, credential).map_err(|refused| {
             let denied = denied(format!("{unit} is not handed {credential}: {refused}"));
             match refused {
-                Refused::NoRule => denied.hint(format!(
+                Refused::Rule => denied.hint(format!(
                     "add one to bursar.toml, with unit = \"{unit}\" and credential = \"{credential}\", and reload the agent"
                 )),
-                Refused::NoInstance | Refused::NoName(_) => denied,
+                Refused::Instance | Refused::Name(_) => denied,
             }
         })?;
         Ok(Authorized { call: wanted, by: Some(GrantedBy::unit(unit)) })

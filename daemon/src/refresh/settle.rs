@@ -13,6 +13,7 @@ use crate::vault::{Change, VaultError};
 use bursar_proto::error::split_hint;
 use bursar_proto::kind::{Change as Happened, RefreshStatus, Status};
 use bursar_proto::time::Timestamp;
+use tracing::field::display;
 
 /// An exchange that is over: of which revision, by what, how it went.
 pub(super) struct Over {
@@ -101,7 +102,7 @@ impl Agent {
             && let Some(secret) = unlocked.catalog.secrets.get(&id)
             && let Some(happened) = happened
         {
-            log(secret, happened);
+            log(&unlocked.catalog, secret, happened);
             self.tell(secret, happened);
             if let Some(occasion) = occasion(&unlocked.catalog, secret, happened, self.clock.now()) {
                 self.hooks.fire(occasion);
@@ -230,21 +231,23 @@ fn occasion(catalog: &Catalog, secret: &Secret, happened: Happened, now: Timesta
 }
 
 /// Tells the log.
-fn log(secret: &Secret, happened: Happened) {
-    let name = secret.full_name();
+fn log(catalog: &Catalog, secret: &Secret, happened: Happened) {
+    let environment = secret.environment.and_then(|id| catalog.environments.get(&id));
+    let (name, environment) = (secret.full_name(), environment.map(|one| display(&one.name)));
     match happened {
-        Happened::Refreshed => tracing::info!(secret = %name, "exchanged"),
+        Happened::Refreshed => tracing::info!(secret = %name, environment, outcome = OK, "exchanged"),
         Happened::Failed => {
-            let details = secret.status_details.as_deref().unwrap_or_default();
-            tracing::warn!(secret = %name, reason = details, "the exchange failed");
+            let reason = secret.status_details.as_deref().unwrap_or_default();
+            tracing::warn!(secret = %name, environment, reason, "the exchange failed");
         }
         Happened::NeedsAuthorization => {
-            let details = secret.status_details.as_deref().unwrap_or_default();
-            tracing::warn!(secret = %name, reason = details, "a person has to authorize it");
+            let reason = secret.status_details.as_deref().unwrap_or_default();
+            tracing::warn!(secret = %name, environment, reason, "a person has to authorize it");
         }
         _ => {
-            let details = secret.refresh_status_details.as_deref().unwrap_or_default();
-            tracing::warn!(secret = %name, attempt = secret.failed_attempts, reason = details, "an attempt to refresh failed");
+            let (attempt, reason) =
+                (secret.failed_attempts, secret.refresh_status_details.as_deref().unwrap_or_default());
+            tracing::warn!(secret = %name, environment, attempt, reason, "an attempt to refresh failed");
         }
     }
 }

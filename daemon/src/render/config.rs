@@ -6,7 +6,7 @@ use bursar_proto::name::Reference;
 use bursar_proto::template::{Subject, TEMPLATE_MAX, Template};
 use serde::{Deserialize, Deserializer};
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::PathBuf;
 
@@ -169,12 +169,16 @@ impl<'de> Deserialize<'de> for Action {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         let signals = SIGNALS.into_iter().map(Self::Signal);
-        [Self::Reload, Self::Restart].into_iter().chain(signals).find(|action| action.word() == text).ok_or_else(
-            || {
+        [Self::Reload, Self::Restart]
+            .into_iter()
+            .chain(signals)
+            .find(|action| action.word() == text)
+            .ok_or_else(|| {
                 let signals = SIGNALS.join(", ");
-                serde::de::Error::custom(format_args!("render.action: expected one of: reload, restart, {signals}"))
-            },
-        )
+                serde::de::Error::custom(format_args!(
+                    "render.action: expected one of: reload, restart, {signals}"
+                ))
+            })
     }
 }
 
@@ -189,9 +193,9 @@ fn fitting(renders: &[Render]) -> Result<(), Fault> {
     if renders.len() > RENDERS_MAX {
         return Err(Fault::TooMany);
     }
-    let (mut files, mut units) = (BTreeMap::new(), BTreeMap::new());
+    let (mut files, mut units) = (BTreeSet::new(), BTreeMap::new());
     for render in renders {
-        if files.insert(&render.file, ()).is_some() {
+        if !files.insert(&render.file) {
             return Err(Fault::Twice(render.file.clone()));
         }
         if let Some((unit, action)) = &render.unit

@@ -87,7 +87,8 @@ impl Place {
             opened => opened?,
         };
         let stat = fstat(&opened)?;
-        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile || !is_for(&opened, &stat, readers)? {
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile || !is_for(&opened, &stat, readers)?
+        {
             return Ok(false);
         }
         if u64::try_from(stat.st_size).ok() != Some(text.len() as u64) {
@@ -121,6 +122,14 @@ impl Place {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         openat(&self.0, file, flags, PRIVATE)?;
         Ok(())
+    }
+
+    /// Gives a file another name, if it is there.
+    pub(super) fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        match renameat(&self.0, from, &self.0, to) {
+            Err(Errno::NOENT) => Ok(()),
+            renamed => Ok(renamed?),
+        }
     }
 
     /// Removes a file; answers whether it was there.

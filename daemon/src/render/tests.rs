@@ -118,7 +118,10 @@ fn a_mistake_is_told_with_its_place() {
         (one("text = \"ok\\n%secret:t\""), "render of a: line 2, column 1: this mark is not closed"),
         (one("text = '%t%'"), "render of a: line 1, column 1: %t% is a data element, so say environment"),
         (one("text = ''\naction = 'reload'"), "render of a: action says how a unit is told"),
-        (one("text = ''\nunit = 'a.service'\naction = 'SIGKILL'"), "expected one of: reload, restart, SIGHUP"),
+        (
+            one("text = ''\nunit = 'a.service'\naction = 'SIGKILL'"),
+            "expected one of: reload, restart, SIGHUP",
+        ),
         (one("text = ''\nunit = 'a*.service'"), "render.unit: a unit is NAME.service"),
         (one("text = ''\nunit = '../a.service'"), "render.unit: a unit is NAME.service"),
         (one("text = ''\nunit = 'a'"), "render.unit: a unit is NAME.service"),
@@ -137,7 +140,7 @@ fn a_mistake_is_told_with_its_place() {
         assert!(told.contains(expected) && told.contains("line"), "{text}: {told}");
     }
     assert!(read(&named(&long[1..])).is_ok());
-    let many = |count: usize| (0..count).map(|at| named(&format!("f{at}\n").replace('\n', "")) + "\n").collect::<String>();
+    let many = |count: usize| (0..count).map(|at| named(&format!("f{at}")) + "\n").collect::<String>();
     assert_eq!(read(&many(256)).map(|all| all.len()), Ok(256));
     assert!(read(&many(257)).unwrap_err().contains("at most 256 files"));
 }
@@ -147,7 +150,9 @@ fn a_template_that_others_can_write_is_refused_and_so_is_a_large_one() {
     use std::os::unix::fs::PermissionsExt as _;
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("t");
-    let read = || config::Source::File(path.clone()).read().map(|text| text.len()).map_err(|error| error.to_string());
+    let read = || {
+        config::Source::File(path.clone()).read().map(|text| text.len()).map_err(|error| error.to_string())
+    };
     fs::write(&path, "x".repeat(bursar_proto::template::TEMPLATE_MAX)).unwrap();
     assert_eq!(read(), Ok(bursar_proto::template::TEMPLATE_MAX));
     fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
@@ -157,7 +162,8 @@ fn a_template_that_others_can_write_is_refused_and_so_is_a_large_one() {
     assert!(read().unwrap_err().contains("more than"));
     fs::remove_file(&path).unwrap();
     assert!(read().is_err());
-    rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).unwrap();
+    rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0)
+        .unwrap();
     assert_eq!(read(), Err("it is no file".into()));
 }
 
@@ -229,9 +235,38 @@ fn what_is_gone_is_removed_what_waits_stays_and_no_unit_is_told() {
 fn what_cannot_be_recorded_is_not_written() {
     let (runtime, renders) = (runtime(), three());
     let values = Scripted { full: true, ..Scripted::of(["a", "b", "c"].map(|file| (file, text(file)))) };
-    Renderer::default().turn(&renders, runtime.path(), &values);
+    assert!(Renderer::default().turn(&renders, runtime.path(), &values));
     assert_eq!(names(&runtime.path().join("render")), BTreeSet::new());
     assert_eq!(taken(runtime.path()), BTreeSet::new());
+}
+
+#[test]
+fn a_request_outlives_a_daemon_that_ends_before_it_is_made() {
+    let (runtime, renders) = (runtime(), three());
+    let values = Scripted::of(["a", "b", "c"].map(|file| (file, text(file))));
+    assert!(!Renderer::default().turn(&renders, runtime.path(), &values));
+    taken(runtime.path());
+    fs::write(requests(runtime.path()).join(".u.service"), "").unwrap();
+    assert!(!Renderer::default().turn(&renders, runtime.path(), &values));
+    assert_eq!(taken(runtime.path()), ["u.service".to_owned()].into());
+}
+
+#[test]
+fn what_fails_is_tried_again_and_asks_for_nothing() {
+    let (runtime, renders) = (runtime(), three());
+    let values = Scripted::of(["a", "b", "c"].map(|file| (file, text(file))));
+    let mut renderer = Renderer::default();
+    for file in ["a", "b"] {
+        fs::create_dir_all(runtime.path().join("render").join(file)).unwrap();
+    }
+    assert!(renderer.turn(&renders, runtime.path(), &values));
+    assert_eq!(taken(runtime.path()), BTreeSet::new());
+    fs::remove_dir(runtime.path().join("render/b")).unwrap();
+    assert!(renderer.turn(&renders, runtime.path(), &values));
+    assert_eq!(taken(runtime.path()), ["u.service".to_owned()].into(), "one of its files was written");
+    fs::remove_dir(runtime.path().join("render/a")).unwrap();
+    assert!(!renderer.turn(&renders, runtime.path(), &values));
+    assert_eq!(taken(runtime.path()), ["u.service".to_owned()].into());
 }
 
 #[test]
@@ -294,31 +329,23 @@ fn a_problem_is_told_once_and_a_locked_vault_ends_none() {
 
 #[tokio::test(start_paused = true)]
 async fn a_batch_ends_a_second_after_its_last_change_and_within_ten() {
-    let bell = Arc::new(Notify::new());
+    let bell = Notify::new();
+    let ring = async |pause: u64, times: usize| {
+        for _ in 0..times {
+            tokio::time::sleep(Duration::from_millis(pause)).await;
+            bell.notify_one();
+        }
+    };
     let begin = Instant::now();
-    let waiting = tokio::spawn({
-        let bell = bell.clone();
-        async move { quiet_after(&bell).await }
-    });
-    bell.notify_one();
-    tokio::time::sleep(Duration::from_millis(800)).await;
-    bell.notify_one();
-    waiting.await.unwrap();
-    assert_eq!(begin.elapsed().as_millis(), 1_800);
+    tokio::join!(quiet_after(&bell), ring(800, 2));
+    assert_eq!(begin.elapsed(), Duration::from_millis(2_600));
 
     let begin = Instant::now();
-    let ringing = tokio::spawn({
-        let bell = bell.clone();
-        async move {
-            loop {
-                bell.notify_one();
-                tokio::time::sleep(Duration::from_millis(300)).await;
-            }
-        }
-    });
-    quiet_after(&bell).await;
-    ringing.abort();
-    assert_eq!(begin.elapsed(), WAIT_MAX);
+    tokio::select! {
+        () = quiet_after(&bell) => {}
+        () = ring(300, 1_000) => unreachable!(),
+    }
+    assert_eq!(begin.elapsed(), Duration::from_millis(300) + WAIT_MAX);
 }
 
 /// One of three files with what it becomes, and whether the config names it.

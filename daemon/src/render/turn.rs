@@ -4,18 +4,16 @@
 use super::config::Render;
 use super::place::Place;
 use super::problems::Problems;
-use super::{Filled, Values, requests};
+use super::{Filled, Values, prepared, requests};
 use crate::audit::NotRecorded;
 use std::collections::BTreeSet;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What is known from one look to the next.
 #[derive(Default)]
 pub(super) struct Renderer {
     problems: Problems,
-    /// Units that are to be told, and could not be so far.
-    owed: BTreeSet<String>,
     /// Whether there is neither a render nor a file of one.
     idle: bool,
 }
@@ -24,13 +22,15 @@ pub(super) struct Renderer {
 enum Hindered {
     /// Nothing is known of it now.
     Unknown,
-    /// For this reason.
-    For(String),
+    /// By what it is rendered from.
+    Told(String),
+    /// By what may be over soon.
+    Failed(String),
 }
 
 impl From<io::Error> for Hindered {
     fn from(error: io::Error) -> Self {
-        Self::For(error.to_string())
+        Self::Failed(error.to_string())
     }
 }
 
@@ -40,56 +40,80 @@ impl Renderer {
         !self.idle || !renders.is_empty()
     }
 
-    /// Looks at all files.
-    pub(super) fn turn(&mut self, renders: &[Render], runtime: &Path, values: &impl Values) {
-        let path = runtime.join("render");
+    /// Looks at all files; answers whether to look again without being rung for.
+    pub(super) fn turn(&mut self, renders: &[Render], runtime: &Path, values: &impl Values) -> bool {
+        let (path, requests) = (runtime.join("render"), Requests(requests(runtime)));
+        let mut failed = false;
         match place(&path, !renders.is_empty()) {
-            Ok(Some(place)) => self.bring(renders, &place, values),
+            Ok(Some(place)) => failed |= self.bring(renders, &place, &requests, values),
             Ok(None) => {}
             Err(error) => {
-                renders.iter().for_each(|render| self.problems.keep(&render.file));
+                for render in renders {
+                    self.problems.keep(&render.file);
+                }
                 self.problems.note(&path.display().to_string(), error.to_string());
+                failed = true;
             }
         }
-        self.request(renders, &requests(runtime));
+        if let Err(error) = requests.hand_over(renders) {
+            self.problems.note(&requests.0.display().to_string(), error.to_string());
+            failed = true;
+        }
         self.problems.tell();
-        self.idle = renders.is_empty();
+        self.idle = renders.is_empty() && !failed;
+        failed
     }
 
-    /// Brings files up to date.
-    fn bring(&mut self, renders: &[Render], place: &Place, values: &impl Values) {
+    /// Brings files up to date; answers whether something failed.
+    fn bring(
+        &mut self,
+        renders: &[Render],
+        place: &Place,
+        requests: &Requests,
+        values: &impl Values,
+    ) -> bool {
+        let (mut failed, mut written) = (false, BTreeSet::new());
         if let Err(error) = remove_unnamed(renders, place) {
             self.problems.note("files that no render names", error.to_string());
+            failed = true;
         }
         for render in renders {
-            match bring_one(render, place, values) {
-                Ok(true) => self.owed.extend(render.unit.iter().map(|(unit, _)| unit.clone())),
+            let unit = render.unit.as_ref().map(|(unit, _)| unit.as_str());
+            let request = unit.filter(|unit| !written.contains(unit));
+            match bring_one(render, place, requests, request, values) {
+                Ok(true) => written.extend(unit),
                 Ok(false) => {}
                 Err(Hindered::Unknown) => self.problems.keep(&render.file),
-                Err(Hindered::For(reason)) => self.problems.note(&render.file, reason),
+                Err(Hindered::Told(reason)) => self.problems.note(&render.file, reason),
+                Err(Hindered::Failed(reason)) => {
+                    self.problems.note(&render.file, reason);
+                    failed = true;
+                }
             }
         }
+        failed
+    }
+}
+
+/// The directory of requests. One is prepared under a name that nobody looks for before the first file of its unit is written,
+/// and handed over once all are: so none is lost with a daemon that ends in between.
+struct Requests(PathBuf);
+
+impl Requests {
+    fn prepare(&self, unit: &str) -> io::Result<()> {
+        Place::make(&self.0)?.touch(&prepared(unit))
     }
 
-    /// Asks for units to be told.
-    fn request(&mut self, renders: &[Render], path: &Path) {
-        let units: BTreeSet<&String> =
-            renders.iter().filter_map(|render| render.unit.as_ref()).map(|(unit, _)| unit).collect();
-        self.owed.retain(|unit| units.contains(unit));
-        if self.owed.is_empty() {
-            return;
+    fn withdraw(&self, unit: &str) -> io::Result<()> {
+        Place::make(&self.0)?.remove(prepared(unit)).map(drop)
+    }
+
+    fn hand_over(&self, renders: &[Render]) -> io::Result<()> {
+        let Some(place) = Place::open(&self.0)? else { return Ok(()) };
+        for (unit, _) in renders.iter().filter_map(|render| render.unit.as_ref()) {
+            place.rename(&prepared(unit), unit)?;
         }
-        let problems = &mut self.problems;
-        match Place::make(path) {
-            Ok(place) => self.owed.retain(|unit| match place.touch(unit) {
-                Ok(()) => false,
-                Err(error) => {
-                    problems.note(&path.join(unit).display().to_string(), error.to_string());
-                    true
-                }
-            }),
-            Err(error) => problems.note(&path.display().to_string(), error.to_string()),
-        }
+        Ok(())
     }
 }
 
@@ -115,27 +139,37 @@ fn remove_unnamed(renders: &[Render], place: &Place) -> io::Result<()> {
     Ok(())
 }
 
-/// Brings a file up to date; answers whether it was written.
-fn bring_one(render: &Render, place: &Place, values: &impl Values) -> Result<bool, Hindered> {
+/// Brings a file up to date, and prepares a `request` for it; answers whether it was written.
+fn bring_one(
+    render: &Render,
+    place: &Place,
+    requests: &Requests,
+    request: Option<&str>,
+    values: &impl Values,
+) -> Result<bool, Hindered> {
     let Render { file, readers, .. } = render;
     let (text, secrets) = match values.fill(render) {
         Filled::Text(text, secrets) => (text, secrets),
         Filled::Locked => return Err(Hindered::Unknown),
-        Filled::NotNow(reason) => return Err(Hindered::For(reason)),
+        Filled::NotNow(reason) => return Err(Hindered::Told(reason)),
         Filled::Gone(reason) => {
             if place.remove(file.as_str())? {
                 tracing::info!(file, "removed: what it was rendered from is gone");
             }
-            return Err(Hindered::For(reason));
+            return Err(Hindered::Told(reason));
         }
     };
     if place.holds(file, &text, readers)? {
         return Ok(false);
     }
-    values
-        .record(file, &secrets)
-        .map_err(|NotRecorded| Hindered::For("accesses cannot be recorded, so nothing is written".into()))?;
-    place.put(file, &text, readers)?;
+    values.record(file, &secrets).map_err(|NotRecorded| {
+        Hindered::Failed("accesses cannot be recorded, so nothing is written".into())
+    })?;
+    request.map_or(Ok(()), |unit| requests.prepare(unit))?;
+    if let Err(error) = place.put(file, &text, readers) {
+        request.map_or(Ok(()), |unit| requests.withdraw(unit))?;
+        return Err(error.into());
+    }
     tracing::info!(file, "rendered");
     Ok(true)
 }

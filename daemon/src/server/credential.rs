@@ -9,6 +9,7 @@ use super::ACCEPT_PAUSE;
 use super::peer::{Caller, Fetcher, Manager};
 use super::session::Party;
 use crate::agent::Agent;
+use crate::noise::Kind;
 use bursar_proto::call::{Call, CredentialGet};
 use bursar_proto::error::{CallError, ErrorName};
 use bursar_proto::reply::Credential;
@@ -61,10 +62,10 @@ pub(crate) async fn run(agent: Arc<Agent>, listener: UnixListener) {
                 });
             }
             Ok((Fetcher::Stranger(caller), _)) => {
-                doubt(&agent, caller, "it is not the service manager's user")
+                doubt(&agent, caller, "it is not the service manager's user");
             }
             Err(error) => {
-                tracing::warn!(error = %error.kind(), "a connection for a credential could not be taken");
+                tracing::warn!(reason = %error.kind(), "a connection for a credential could not be taken");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -72,15 +73,18 @@ pub(crate) async fn run(agent: Arc<Agent>, listener: UnixListener) {
 }
 
 /// Tells of somebody who is no service manager.
-fn doubt(agent: &Agent, caller: Caller, why: &str) {
-    tracing::warn!(
-        uid = caller.uid(),
-        pid = caller.pid(),
-        outcome = ErrorName::Denied.as_str(),
-        reason = why,
-        "somebody who is no service manager asked for a credential"
-    );
-    agent.record_forged(&Party::new(Arc::new(caller)));
+fn doubt(agent: &Arc<Agent>, from: Caller, why: &str) {
+    let (caller, pid, outcome) = (format!("uid {}", from.uid()), from.pid(), ErrorName::Denied.as_str());
+    agent.log_of(Kind::Refused, &caller, || {
+        tracing::warn!(
+            caller,
+            pid,
+            outcome,
+            reason = why,
+            "who is no service manager asked for a credential"
+        );
+    });
+    agent.record_forged(&Party::new(Arc::new(from)));
 }
 
 /// Hands a unit its credential by the way of all requests, or refuses.

@@ -4,7 +4,7 @@
 //! alone, only units that the config names are told, and no link is followed.
 
 use crate::config::{Config, Paths};
-use crate::render::{Action, names, requests};
+use crate::render::{Action, names, prepared, requests};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, openat, unlinkat};
 use rustix::io::Errno;
 use rustix::path::Arg;
@@ -89,7 +89,8 @@ fn carry_out(
 
 /// Removes what asks for units that the config does not name.
 fn remove_strays(directory: &OwnedFd, units: &BTreeMap<&str, Action>) -> io::Result<()> {
-    let known = |name: &[u8]| units.keys().any(|unit| unit.as_bytes() == name);
+    let known =
+        |name: &[u8]| units.keys().any(|unit| unit.as_bytes() == name || prepared(unit).as_bytes() == name);
     let strays = names(directory)?.into_iter().filter(|name| !known(name.to_bytes()));
     for (at, name) in strays.enumerate() {
         let removed = remove(directory, &name);
@@ -158,6 +159,7 @@ mod tests {
     use super::*;
     use rustix::fs::{FileType, mknodat};
     use std::cell::RefCell;
+    use std::collections::BTreeSet;
     use std::fs;
     use std::os::unix::fs::symlink;
 
@@ -220,16 +222,22 @@ mod tests {
         fs::create_dir(path("worker.service")).unwrap();
         fs::create_dir(path("full")).unwrap();
         fs::write(path("full/in"), "").unwrap();
-        for name in ["--now", "ssh.service", "a\nb", ".hidden", "app.service ", "APP.service"] {
+        for name in ["--now", "ssh.service", "a\nb", ".hidden", ".app.service", "app.service ", "APP.service"]
+        {
             fs::write(path(name), "").unwrap();
         }
-        fs::write(dir.path().join(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(b"\xff")), "")
-            .unwrap();
+        fs::write(
+            dir.path().join(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(b"\xff")),
+            "",
+        )
+        .unwrap();
         let (told, carried) = told(dir.path(), "");
         assert_eq!((told, carried), (UNITS.map(|(unit, _)| unit.to_owned()).to_vec(), Ok(())));
         assert_eq!(fs::read_to_string(&kept).unwrap(), "kept");
-        let left: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-        assert_eq!(left, ["full"]);
+        let left: BTreeSet<_> =
+            fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        let kept = [".app.service", "full"].map(Into::into);
+        assert_eq!(left, kept.into(), "what is not handed over yet is the daemon's");
     }
 
     #[test]
@@ -240,6 +248,9 @@ mod tests {
         }
         fs::write(dir.path().join("web.service"), "").unwrap();
         assert_eq!(told(dir.path(), ""), (vec!["web.service".to_owned()], Ok(())));
-        assert!(fs::read_dir(dir.path()).unwrap().count() > 1_000, "it looks at so many, and no more, at once");
+        assert!(
+            fs::read_dir(dir.path()).unwrap().count() > 1_000,
+            "it looks at so many, and no more, at once"
+        );
     }
 }

@@ -176,15 +176,21 @@ mod tests {
     #[test]
     fn a_link_is_no_file_of_ours() {
         let dir = tempfile::tempdir().unwrap();
-        let file = Placed { path: dir.path().join("f"), text: "text".into(), is_config: false };
+        // as long as the path that the link holds
+        let other = dir.path().join("other");
+        let text = other.to_str().unwrap().to_owned();
+        fs::write(&other, &text).unwrap();
+        let file = Placed { path: dir.path().join("f"), text: text.clone(), is_config: false };
         assert_eq!(file.found().unwrap(), Found::Missing);
-        fs::write(dir.path().join("other"), "text").unwrap();
-        std::os::unix::fs::symlink(dir.path().join("other"), &file.path).unwrap();
+        std::os::unix::fs::symlink(&other, &file.path).unwrap();
         assert_eq!(file.found().unwrap(), Found::Changed);
         fs::remove_file(&file.path).unwrap();
-        for (text, found) in [("text", Found::Current), ("tent", Found::Changed), ("texts", Found::Changed)] {
-            fs::write(&file.path, text).unwrap();
-            assert_eq!(file.found().unwrap(), found, "{text}");
+        let same_length = text.replace("other", "0ther");
+        for (there, found) in
+            [(text.clone(), Found::Current), (same_length, Found::Changed), (text + "\n", Found::Changed)]
+        {
+            fs::write(&file.path, &there).unwrap();
+            assert_eq!(file.found().unwrap(), found, "{there}");
         }
     }
 }
