@@ -10,7 +10,7 @@ use crate::error::{ErrorName, WireError};
 use crate::frame::{ID_MAX, REPLY_MAX, REQUEST_MAX, Request};
 use crate::kind::{
     Analytics, AuditFault, Change, ClientSecretStatus, ElementState, Ending, ExchangePolicy, FailureCause,
-    Field, Filter, Issuer, RefreshStatus, Role, SecretType, Shape, Stage, Status, VaultState,
+    Field, Filter, FindingState, Issuer, RefreshStatus, Role, SecretType, Shape, Stage, Status, VaultState,
 };
 use crate::{frame, library, name, reply, socket, template};
 use serde::Serialize;
@@ -197,7 +197,7 @@ fn check_result(method: &str, result: &Value) -> Result<(), String> {
         };
     }
     replies! {
-        Hello Authenticate AgentStatus AgentStop
+        Hello Authenticate AgentStatus AgentStop AgentDoctor
         VaultInit VaultUnlock VaultLock VaultPassphrase VaultRekey VaultBackup VaultRestore
         OrganizationCreate OrganizationList OrganizationDelete
         EnvironmentCreate EnvironmentList EnvironmentShow EnvironmentDelete
@@ -500,6 +500,7 @@ fn every_closed_set_of_words_is_whole() {
         row("analytics", Analytics::ALL),
         row("client secret status", ClientSecretStatus::ALL),
         row("ending", Ending::ALL),
+        row("finding state", FindingState::ALL),
         row("audit fault", AuditFault::ALL),
     ];
     let documented = section("Values").rows().into_iter().filter(|row| row.contains("| `"));

@@ -7,7 +7,9 @@ use bursard::fuzz::{claim, units};
 use libfuzzer_sys::fuzz_target;
 
 fn is_unit(name: &str) -> bool {
-    let ends = [".service", ".socket", ".mount", ".swap"].iter().any(|kind| name.len() > kind.len() && name.ends_with(kind));
+    let ends = [".service", ".socket", ".mount", ".swap"]
+        .iter()
+        .any(|kind| name.len() > kind.len() && name.ends_with(kind));
     ends && name.len() <= 255 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b":-_.\\@".contains(&b))
 }
 
@@ -15,7 +17,10 @@ fuzz_target!(|input: (&[u8], &str, u32)| {
     let (address, cgroup, uid) = input;
     if let Some((unit, credential)) = claim(address) {
         assert!(is_unit(unit));
-        assert!(credential.len() <= 255 && credential.bytes().all(|b| b.is_ascii_graphic() && !b"/:".contains(&b)));
+        assert!(
+            credential.len() <= 255
+                && credential.bytes().all(|b| b.is_ascii_graphic() && !b"/:".contains(&b))
+        );
         assert!(address.ends_with(format!("/unit/{unit}/{credential}").as_bytes()));
     }
     let [system, of_user] = units(cgroup, uid);
