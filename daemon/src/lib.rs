@@ -62,6 +62,7 @@ use clock::{Clock as _, SystemClock};
 use config::{Config, Paths};
 use exchange::Issuers;
 use hook::Hooks;
+use render::Rendering;
 use server::listener::{Socket, StateLock};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -166,19 +167,17 @@ type Sockets = (Option<Socket>, tokio::net::UnixListener);
 /// Serves until asked to stop, then ends in order: no new connections, answers to what is under way, a
 /// snapshot, keys wiped, socket removed.
 async fn run(agent: Arc<Agent>, handed: Handed) -> Result<Sockets, Box<dyn std::error::Error>> {
-    let (socket, listener) = match handed.api {
-        Some(listener) => {
-            if agent.config().socket.group.is_some() {
-                tracing::warn!(
-                    "socket.group counts for nothing: systemd keeps the socket, see SocketGroup= of its unit"
-                );
-            }
-            (None, listener)
+    let group = agent.config().socket.group;
+    let (socket, listener) = if let Some(listener) = handed.api {
+        if group.is_some() {
+            tracing::warn!(
+                "socket.group counts for nothing: systemd keeps the socket, see SocketGroup= of its unit"
+            );
         }
-        None => {
-            let (socket, listener) = Socket::bind(&agent.paths.socket, agent.config().socket.group)?;
-            (Some(socket), listener)
-        }
+        (None, listener)
+    } else {
+        let (socket, listener) = Socket::bind(&agent.paths.socket, group)?;
+        (Some(socket), listener)
     };
     let listener = tokio::net::UnixListener::from_std(listener)?;
     if let Some(credentials) = handed.credentials {
@@ -187,11 +186,12 @@ async fn run(agent: Arc<Agent>, handed: Handed) -> Result<Sockets, Box<dyn std::
     }
     let signals = signals::handle(agent.clone())?;
     tracing::info!(socket = %agent.paths.socket.display(), pid = std::process::id(), "listening");
+    let rendering = Rendering::begin(&agent).await;
     agent.tell_status();
     systemd::notify::ready();
     let refresh = agent.tasks.spawn(refresh::run(agent.clone()));
     let audit = agent.tasks.spawn(audit::run(agent.clone()));
-    let render = agent.tasks.spawn(render::run(agent.clone()));
+    let render = agent.tasks.spawn(rendering.run(agent.clone()));
     let watchdog = agent.tasks.spawn(systemd::watchdog::run(agent.clone()));
     server::run(agent.clone(), &listener).await;
     tracing::info!("stopping");

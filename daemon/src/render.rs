@@ -77,26 +77,43 @@ pub(crate) trait Values {
     fn record(&self, file: &str, secrets: &[(Id, Qualified)]) -> Result<(), NotRecorded>;
 }
 
-/// Keeps the files fresh, until the daemon stops.
-pub(crate) async fn run(agent: Arc<Agent>) {
-    let mut renderer = Renderer::default();
-    loop {
+/// Keeps files fresh.
+pub(crate) struct Rendering {
+    renderer: Renderer,
+    /// Whether to look again without being rung for.
+    again: bool,
+}
+
+impl Rendering {
+    /// Looks at all files for the first time: who waits for the daemon to be ready finds them.
+    pub(crate) async fn begin(agent: &Arc<Agent>) -> Self {
+        Self { renderer: Renderer::default(), again: false }.look(agent).await
+    }
+
+    /// Looks at them after every change, until the daemon stops.
+    pub(crate) async fn run(mut self, agent: Arc<Agent>) {
+        loop {
+            tokio::select! {
+                () = agent.shutdown.cancelled() => return,
+                () = quiet_after(&agent.rendering) => {}
+                () = tokio::time::sleep(PAUSE), if self.again => {}
+            }
+            self = self.look(&agent).await;
+        }
+    }
+
+    async fn look(self, agent: &Arc<Agent>) -> Self {
         let config = agent.config();
-        let mut again = false;
-        if renderer.has_work(&config.render) {
-            // templates may lie on a slow disk
-            let values = agent.clone();
-            let turned = tokio::task::spawn_blocking(move || {
-                let again = renderer.turn(&config.render, &values.paths.runtime, &*values);
-                (renderer, again)
-            });
-            (renderer, again) = turned.await.unwrap_or_default();
+        if !self.renderer.has_work(&config.render) {
+            return Self { again: false, ..self };
         }
-        tokio::select! {
-            () = agent.shutdown.cancelled() => return,
-            () = quiet_after(&agent.rendering) => {}
-            () = tokio::time::sleep(PAUSE), if again => {}
-        }
+        let (values, mut renderer) = (agent.clone(), self.renderer);
+        // templates may lie on a slow disk
+        let looked = tokio::task::spawn_blocking(move || {
+            let again = renderer.turn(&config.render, &values.paths.runtime, &*values);
+            Self { renderer, again }
+        });
+        looked.await.unwrap_or(Self { renderer: Renderer::default(), again: true })
     }
 }
 

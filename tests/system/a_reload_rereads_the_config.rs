@@ -40,7 +40,11 @@ fn and_says_what_waits_for_a_start_and_what_is_wrong() {
     assert_eq!(asked_by_unit(&machine), 0);
     until_said(&machine, "log.level, audit.entries will change with the next start, and not before");
 
-    machine.write(DROP_IN, "[[credential]]\nunit = \"asks.service\"\ncredential = \"one\"\nsecrets = \"personal/one\"\n", "644");
+    machine.write(
+        DROP_IN,
+        "[[credential]]\nunit = \"asks.service\"\ncredential = \"one\"\nsecrets = \"personal/one\"\n",
+        "644",
+    );
     let refused = machine.try_sh("systemctl reload bursar.service");
     assert_ne!(refused.code, 0);
     for words in [DROP_IN, "line 4", "unknown field `secrets`"] {

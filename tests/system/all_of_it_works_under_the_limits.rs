@@ -29,8 +29,10 @@ fn every_kind_of_work() {
             bursar restore /var/lib/bursar/copy --yes --passphrase-file - </root/pass");
     assert_eq!(machine.sh("bursar get one"), "the-value\n");
     // to other places it may not write, whoever asks
-    let outside = machine.try_sh("install -d -o bursar /srv/copies
-        setpriv --reuid bursar --regid bursar --init-groups bursar backup /srv/copies/copy");
+    let outside = machine.try_sh(
+        "install -d -o bursar /srv/copies
+        setpriv --reuid bursar --regid bursar --init-groups bursar backup /srv/copies/copy",
+    );
     assert_ne!(outside.code, 0);
     // a hook runs programs
     machine.write("/usr/local/bin/told", "#!/bin/sh\ncat >>/var/lib/bursar/told\n", "755");
@@ -55,7 +57,9 @@ fn every_kind_of_work() {
 fn and_the_score_is_what_it_is_said_to_be() {
     let unit = concat!(env!("CARGO_MANIFEST_DIR"), "/../systemd/system/bursar.service");
     let threshold = format!("--threshold={EXPOSURE_MAX}");
-    let judged = Command::new("systemd-analyze").args(["security", "--offline=yes", "--no-pager", &threshold, unit]).output();
+    let judged = Command::new("systemd-analyze")
+        .args(["security", "--offline=yes", "--no-pager", &threshold, unit])
+        .output();
     match judged {
         Ok(judged) => assert!(
             judged.status.success(),

@@ -47,8 +47,8 @@ impl Handed {
     /// # Errors
     /// A socket of another name or type: whoever wrote the unit expects something that does not happen.
     pub(crate) fn take() -> Result<Self, Unfit> {
-        let named = sd_notify::listen_fds_with_names().map_err(|_| Unfit::Uncounted)?;
-        let names: Vec<String> = named.map(|(_, name)| name).collect();
+        let found = sd_notify::listen_fds_with_names().map_err(|_| Unfit::Uncounted)?;
+        let names: Vec<String> = found.map(|(_, name)| name).collect();
         if names.is_empty() {
             return Ok(Self::default());
         }

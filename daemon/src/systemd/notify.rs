@@ -3,6 +3,7 @@
 use crate::agent::Agent;
 use bursar_proto::kind::VaultState;
 use sd_notify::NotifyState;
+use std::fmt::Write as _;
 use std::sync::{Mutex, PoisonError};
 
 /// The last status that was told, so that the same is not told again.
@@ -58,17 +59,18 @@ impl Agent {
                 Err(error) => return error.to_string(),
             },
         };
-        let mut line = match catalog.secrets.len() {
+        let mut line: String = match catalog.secrets.len() {
             1 => "unlocked, 1 secret".into(),
             n => format!("unlocked, {n} secrets"),
         };
         if let Some(at) = catalog.next_due() {
-            line += &format!(", next exchange at {at}");
+            // into a string that always works
+            let _ = write!(line, ", next exchange at {at}");
         }
         match catalog.secrets.values().filter(|secret| secret.failing()).count() {
             0 => {}
             1 => line += ", 1 fails",
-            n => line += &format!(", {n} fail"),
+            n => drop(write!(line, ", {n} fail")),
         }
         line
     }

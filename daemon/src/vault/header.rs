@@ -247,7 +247,7 @@ impl Header {
             Opener::Remembered(credentials) => {
                 let mut refused = HeaderError::PassphraseRequired;
                 for enrolment in &self.enrolments {
-                    let opened = match &enrolment.opened_by {
+                    let root = match &enrolment.opened_by {
                         OpenedBy::Passphrase(_) => continue,
                         OpenedBy::KeyFile(path) => read_key_file(path)
                             .and_then(|content| enrolment.open_with(&content, "the key file")),
@@ -261,7 +261,7 @@ impl Header {
                                 error => error,
                             }),
                     };
-                    match opened {
+                    match root {
                         Ok(root) => return Ok(root),
                         Err(error) => refused = error,
                     }
