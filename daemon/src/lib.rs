@@ -182,7 +182,9 @@ async fn run(agent: Arc<Agent>, handed: Handed) -> Result<Sockets, Box<dyn std::
     let listener = tokio::net::UnixListener::from_std(listener)?;
     if let Some(credentials) = handed.credentials {
         let credentials = tokio::net::UnixListener::from_std(credentials)?;
-        agent.tasks.spawn(server::credential::run(agent.clone(), credentials));
+        let waiting =
+            handed.waiting.into_iter().map(tokio::net::UnixStream::from_std).collect::<Result<_, _>>()?;
+        agent.tasks.spawn(server::credential::run(agent.clone(), credentials, waiting));
     }
     let signals = signals::handle(agent.clone())?;
     tracing::info!(socket = %agent.paths.socket.display(), pid = std::process::id(), "listening");

@@ -23,6 +23,7 @@ mod a_grant_that_ends_needs_a_person;
 mod a_kill_in_an_authorization_is_told;
 mod a_kill_loses_no_refresh_token;
 mod a_kill_tells_sent_from_never_sent;
+mod a_killed_agent_hands_out_nothing_empty;
 mod a_library_is_resolved_whole;
 mod a_library_reaches_files_in_two_stages;
 mod a_list_that_is_not_understood_leaves_no_rights;

@@ -2,7 +2,9 @@
 
 use listenfd::ListenFd;
 use rustix::net::sockopt::socket_acceptconn;
-use std::os::unix::net::UnixListener;
+use rustix::net::{AddressFamily, SocketType};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 
 /// The name of the socket that speaks our protocol: `FileDescriptorName=api`.
@@ -11,6 +13,9 @@ const API: &str = "api";
 /// The name of the socket that hands credentials to units: `FileDescriptorName=credentials`.
 const CREDENTIALS: &str = "credentials";
 
+/// The name of connections that systemd kept for a daemon that ended before it had answered.
+pub(crate) const WAITING: &str = "waiting";
+
 /// The sockets that were handed over.
 #[derive(Debug, Default)]
 pub(crate) struct Handed {
@@ -18,6 +23,8 @@ pub(crate) struct Handed {
     pub(crate) api: Option<UnixListener>,
     /// Where systemd asks for the credentials of units.
     pub(crate) credentials: Option<UnixListener>,
+    /// Who asked there, and still waits.
+    pub(crate) waiting: Vec<UnixStream>,
 }
 
 /// A socket that cannot be served.
@@ -53,26 +60,28 @@ impl Handed {
             return Ok(Self::default());
         }
         let mut sockets = ListenFd::from_env();
-        Self::sort(&names, |at, name| {
-            let listener = sockets.take_unix_listener(at).ok().flatten().ok_or(Unfit::Type(name))?;
-            let listens = socket_acceptconn(&listener).unwrap_or(false);
-            let ready = listens && listener.set_nonblocking(true).is_ok();
-            ready.then_some(listener).ok_or(Unfit::Type(name))
-        })
+        let (family, kind) = (AddressFamily::UNIX.as_raw().into(), SocketType::STREAM.as_raw().cast_signed());
+        Self::sort(&names, |at| sockets.take_custom(at, family, kind, "unix stream socket").ok().flatten())
     }
 
-    fn sort(
-        names: &[String],
-        mut take: impl FnMut(usize, &'static str) -> Result<UnixListener, Unfit>,
-    ) -> Result<Self, Unfit> {
+    fn sort(names: &[String], mut take: impl FnMut(usize) -> Option<OwnedFd>) -> Result<Self, Unfit> {
         let mut handed = Self::default();
         for (at, name) in names.iter().enumerate() {
             let (place, name) = match name.as_str() {
                 API => (&mut handed.api, API),
                 CREDENTIALS => (&mut handed.credentials, CREDENTIALS),
+                WAITING => {
+                    // one that has gone meanwhile waits for nothing
+                    let stream = take(at).map(UnixStream::from);
+                    handed.waiting.extend(stream.filter(|stream| stream.set_nonblocking(true).is_ok()));
+                    continue;
+                }
                 other => return Err(Unfit::Name(other.to_owned())),
             };
-            if place.replace(take(at, name)?).is_some() {
+            let listener = take(at).filter(|socket| socket_acceptconn(socket).unwrap_or(false));
+            let listener = listener.map(UnixListener::from).ok_or(Unfit::Type(name))?;
+            listener.set_nonblocking(true).map_err(|_| Unfit::Type(name))?;
+            if place.replace(listener).is_some() {
                 return Err(Unfit::Twice(name));
             }
         }
@@ -92,7 +101,7 @@ mod tests {
     fn sorted(names: &[&str]) -> Result<Handed, Unfit> {
         let dir = tempfile::tempdir().unwrap();
         let names: Vec<String> = names.iter().map(ToString::to_string).collect();
-        Handed::sort(&names, |at, _| Ok(UnixListener::bind(dir.path().join(at.to_string())).unwrap()))
+        Handed::sort(&names, |at| Some(UnixListener::bind(dir.path().join(at.to_string())).unwrap().into()))
     }
 
     #[test]
@@ -110,7 +119,19 @@ mod tests {
     }
 
     #[test]
+    fn what_does_not_listen_is_refused_but_for_those_who_wait() {
+        let taken = |name: &str| {
+            let (one, _other) = UnixStream::pair().unwrap();
+            Handed::sort(&[name.to_owned()], |_| Some(one.try_clone().unwrap().into()))
+        };
+        assert_eq!(taken(API).err(), Some(Unfit::Type(API)));
+        assert_eq!(taken(WAITING).unwrap().waiting.len(), 1);
+        assert_eq!(Handed::sort(&[CREDENTIALS.into()], |_| None).err(), Some(Unfit::Type(CREDENTIALS)));
+    }
+
+    #[test]
     fn who_hands_nothing_over_gets_nothing_taken() {
-        assert!(matches!(Handed::take(), Ok(Handed { api: None, credentials: None })));
+        let Ok(Handed { api: None, credentials: None, waiting }) = Handed::take() else { panic!() };
+        assert!(waiting.is_empty());
     }
 }

@@ -4,6 +4,7 @@ use crate::agent::Agent;
 use bursar_proto::kind::VaultState;
 use sd_notify::NotifyState;
 use std::fmt::Write as _;
+use std::os::fd::AsFd;
 use std::sync::{Mutex, PoisonError};
 
 /// The last status that was told, so that the same is not told again.
@@ -28,6 +29,15 @@ pub(crate) fn is_abstract() -> bool {
 /// Tells that the agent lives.
 pub(super) fn alive() {
     tell(&[NotifyState::Watchdog]);
+}
+
+/// Has the service manager keep a connection as well, under a name by which it comes back to the next start: so it does not end
+/// with this process. It lets go of it when the other end does (`FileDescriptorStoreMax=`).
+pub(crate) fn keep(connection: &impl AsFd, name: &str) {
+    let state = [NotifyState::FdStore, NotifyState::FdName(name)];
+    if let Err(error) = sd_notify::notify_with_fds(&state, &[connection.as_fd()]) {
+        tracing::debug!(reason = %error.kind(), "the service manager keeps no connection");
+    }
 }
 
 fn tell(state: &[NotifyState<'_>]) {
