@@ -2,7 +2,7 @@
 
 use crate::file::{absolute, create_private_dir};
 use crate::output::text::printable;
-use crate::session::Session;
+use crate::session::{START_SERVER, Session};
 use crate::stop::Stop;
 use crate::surroundings::CLIENT_SECRETS;
 use bursar_proto::PROTOCOL;
@@ -17,6 +17,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -54,6 +55,10 @@ pub(crate) fn connect_or_start(session: &Session) -> Result<(Client, bool), Stop
 }
 
 fn start(session: &Session) -> Result<Client, Stop> {
+    if session.means_the_server() {
+        let error = CallError::new(ErrorName::DaemonUnreachable, "the agent of this server does not run");
+        return Err(error.hint(START_SERVER).into());
+    }
     let log = log_path(session)?;
     let from = log.metadata.len();
     let mut child = spawn(session, log.file)?;
@@ -113,17 +118,17 @@ fn greet(session: &Session, end: Instant) -> Result<Client, CallError> {
 
 /// A daemon that is to end.
 pub(crate) enum Ending {
-    /// Known by its socket: when it is gone, nobody answers there.
-    Socket,
+    /// Known by its socket: when it is gone, nobody answers there. Another place that answers is another agent's.
+    Socket(PathBuf),
     /// Known by its process, as systemd keeps the socket, and would start another one for whoever looks.
     Process(Option<OwnedFd>),
 }
 
 impl Ending {
     /// How the end of the daemon of `status` will be seen; asked before it is told to end.
-    pub(crate) fn of(status: &AgentStatus) -> Result<Self, Stop> {
+    pub(crate) fn of(client: &Client, status: &AgentStatus) -> Result<Self, Stop> {
         if !status.activated {
-            return Ok(Self::Socket);
+            return Ok(Self::Socket(client.path().to_owned()));
         }
         let pid = i32::try_from(status.pid).ok().and_then(Pid::from_raw);
         match pid.map(|pid| pidfd_open(pid, PidfdFlags::empty())) {
@@ -136,9 +141,12 @@ impl Ending {
     }
 
     /// Waits until it is gone.
-    pub(crate) fn await_it(self, session: &Session) -> Result<(), Stop> {
-        let Self::Process(process) = self else { return await_silence(session) };
-        let Some(process) = process else { return Ok(()) };
+    pub(crate) fn await_it(self) -> Result<(), Stop> {
+        let process = match self {
+            Self::Socket(path) => return await_silence(&path),
+            Self::Process(None) => return Ok(()),
+            Self::Process(Some(process)) => process,
+        };
         let limit = Timespec { tv_sec: i64::try_from(STOP_LIMIT.as_secs()).unwrap_or(i64::MAX), tv_nsec: 0 };
         let mut watched = [PollFd::new(&process, PollFlags::IN)];
         match retry_on_intr(|| poll(&mut watched, Some(&limit))) {
@@ -154,10 +162,10 @@ fn still_there() -> Stop {
 }
 
 /// Waits until nobody answers any more.
-fn await_silence(session: &Session) -> Result<(), Stop> {
+fn await_silence(socket: &Path) -> Result<(), Stop> {
     let end = Instant::now() + STOP_LIMIT;
     let mut pause = PAUSES.0;
-    while session.connect().is_ok() {
+    while UnixStream::connect(socket).is_ok() {
         if Instant::now() >= end {
             return Err(still_there());
         }

@@ -10,10 +10,18 @@ use crate::workspace::Workspace;
 use crate::workspace::manifest::complete;
 use bursar_proto::call::Method;
 use bursar_proto::client::Client;
-use bursar_proto::error::CallError;
+use bursar_proto::error::{CallError, ErrorName};
 use bursar_proto::name::Reference;
-use bursar_proto::socket::Places;
+use bursar_proto::socket::{Places, SYSTEM};
 use std::path::Path;
+
+/// The unit that brings the agent of a server, where packages put it and where `bursar setup systemd` does.
+const SERVER_UNITS: [&str; 2] =
+    ["/usr/lib/systemd/system/bursar.socket", "/etc/systemd/system/bursar.socket"];
+
+/// What to do about one that does not run.
+pub(crate) const START_SERVER: &str =
+    "start it: systemctl start bursar.service; why it stopped: journalctl --unit bursar.service";
 
 /// One run of a command.
 pub(crate) struct Session {
@@ -56,11 +64,40 @@ impl Session {
     /// # Errors
     /// Nobody answers; or none of the client secrets counts.
     pub(crate) fn connect(&self) -> Result<Client, CallError> {
-        let mut client = Client::connect(&self.places.candidates())?;
+        let mut client = Client::connect(&self.places.candidates()).map_err(|error| self.explained(error))?;
+        if client.path() == Path::new(SYSTEM) && self.has_own_vault() {
+            self.printer.note("this is the server's agent: yours does not run; hint: bursar agent start");
+        }
         if let Some(mode) = &self.non_interactive {
             mode.authenticate(&mut client, &self.printer)?;
         }
         Ok(client)
+    }
+
+    /// Whether root looks for the agent of a server whose units are there: nobody else's is meant then.
+    pub(crate) fn means_the_server(&self) -> bool {
+        self.places.uid == 0
+            && self.looks_everywhere()
+            && SERVER_UNITS.iter().any(|unit| Path::new(unit).exists())
+    }
+
+    /// Whether neither a flag nor a variable says which agent is meant.
+    fn looks_everywhere(&self) -> bool {
+        self.places.flag.is_none() && self.surroundings.sock.is_none() && self.surroundings.home.is_none()
+    }
+
+    fn has_own_vault(&self) -> bool {
+        let own = self.surroundings.vault_dir().filter(|_| self.looks_everywhere());
+        own.is_some_and(|directory| directory.join("store").exists())
+    }
+
+    /// An agent of a server that does not run is started by systemd, and by nobody else.
+    fn explained(&self, error: CallError) -> CallError {
+        if error.name == ErrorName::DaemonUnreachable && self.means_the_server() {
+            let message = "the agent of this server does not run".to_owned();
+            return CallError { message, ..error }.hint(START_SERVER);
+        }
+        error
     }
 
     /// Says that `BURSAR_SOCK` and `BURSAR_HOME` speak of two agents, before one is started or asked for.

@@ -28,6 +28,8 @@ pub(crate) struct Surroundings {
     pub(crate) state_home: Option<OsString>,
     /// `XDG_CONFIG_HOME`.
     pub(crate) config_home: Option<OsString>,
+    /// `XDG_DATA_HOME`.
+    pub(crate) data_home: Option<OsString>,
     /// `HOME`.
     pub(crate) user_home: Option<OsString>,
     /// Whether `NO_COLOR` is set to anything.
@@ -49,6 +51,7 @@ impl Surroundings {
             runtime_dir: read("XDG_RUNTIME_DIR"),
             state_home: read("XDG_STATE_HOME"),
             config_home: read("XDG_CONFIG_HOME"),
+            data_home: read("XDG_DATA_HOME"),
             user_home: read("HOME"),
             no_color: read("NO_COLOR").is_some(),
             browser: read("BROWSER").map(|text| text.to_string_lossy().into_owned()),
@@ -67,14 +70,27 @@ impl Surroundings {
         self.dir(self.config_home.as_ref(), ".config")
     }
 
+    /// Where a vault of this user's own would lie.
+    pub(crate) fn vault_dir(&self) -> Option<PathBuf> {
+        self.dir(self.data_home.as_ref(), ".local/share")
+    }
+
+    /// Where the configs of this user's programs lie, the user manager's among them.
+    pub(crate) fn user_config(&self) -> Option<PathBuf> {
+        self.base(self.config_home.as_ref(), ".config")
+    }
+
     fn dir(&self, xdg: Option<&OsString>, under_home: &str) -> Option<PathBuf> {
         if let Some(home) = &self.home {
             return Some(PathBuf::from(home));
         }
+        Some(self.base(xdg, under_home)?.join("bursar"))
+    }
+
+    fn base(&self, xdg: Option<&OsString>, under_home: &str) -> Option<PathBuf> {
         // a relative path there is invalid by the XDG rules
         let xdg = xdg.map(PathBuf::from).filter(|path| path.is_absolute());
-        let base = xdg.or_else(|| self.user_home.as_ref().map(|home| Path::new(home).join(under_home)))?;
-        Some(base.join("bursar"))
+        xdg.or_else(|| self.user_home.as_ref().map(|home| Path::new(home).join(under_home)))
     }
 }
 

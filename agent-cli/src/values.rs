@@ -77,9 +77,7 @@ pub(crate) fn choose<'a>(artifact: &'a Artifact, field: Option<&str>) -> Result<
             unchosen(format!("a secret of type {kind} has several fields, and none was chosen"))
         });
     };
-    let listed = artifact.fields.as_ref().and_then(|fields| fields.get(field));
-    let single = || artifact.value.as_ref().filter(|_| field == "value" || kind.value_field() == Some(field));
-    listed.or_else(single).ok_or_else(|| unchosen("there is no such field".to_owned()))
+    artifact.field(field).ok_or_else(|| unchosen("there is no such field".to_owned()))
 }
 
 /// Elements that are resolved together: for one environment of one organization.

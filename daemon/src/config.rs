@@ -27,7 +27,8 @@
 //! | `landlock.writable` | list of absolute paths | none |
 //! | `log.level` | `off`, `error` to `trace` | `info` |
 //!
-//! `socket`'s group and number of connections, `landlock.writable` and `log.level` take a restart. What `access` says holds for new connections.
+//! `socket`'s group and number of connections, `audit.entries`, `landlock.writable` and `log.level` take a restart. What `access` says
+//! holds for new connections.
 
 use crate::access::Access;
 use crate::exchange::HttpSettings;
@@ -287,6 +288,10 @@ impl Config {
             let fault = |reason: String| ConfigError { file: file.clone(), reason };
             let text = match read_bounded(&file, CONFIG_MAX) {
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound && !required => continue,
+                Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+                    let reason = "the agent's user cannot read it; hint: chmod 644, it holds no secret";
+                    return Err(fault(reason.to_owned()));
+                }
                 text => text.map_err(|error| fault(error.to_string()))?,
             };
             // each file for itself first, so that a mistake is told with its place

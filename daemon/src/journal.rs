@@ -18,6 +18,7 @@ use std::fmt::{self, Write as _};
 use std::io::{self, Write as _};
 use std::os::unix::net::UnixDatagram;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tracing::field::{Field, Visit, display};
 use tracing::level_filters::LevelFilter;
 use tracing::{Event, Level, Subscriber};
@@ -40,9 +41,10 @@ pub(crate) fn start(level: LevelFilter) {
     let wanted = Targets::new()
         .with_target(env!("CARGO_CRATE_NAME"), level)
         .with_default(level.min(LevelFilter::WARN));
-    let journal = if is_stderr() { UnixDatagram::unbound().ok() } else { None };
-    if let Some(socket) = journal {
-        tracing_subscriber::registry().with(Journal(socket).with_filter(wanted)).init();
+    let socket = if is_stderr() { UnixDatagram::unbound().ok() } else { None };
+    if let Some(socket) = socket.filter(|socket| socket.set_nonblocking(true).is_ok()) {
+        let journal = Journal { socket, lost: AtomicU64::new(0) };
+        tracing_subscriber::registry().with(journal.with_filter(wanted)).init();
     } else {
         let text =
             tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(false).with_target(false);
@@ -58,17 +60,37 @@ fn is_stderr() -> bool {
         .is_some_and(|(stderr, stream)| (stderr.st_dev, stderr.st_ino) == stream)
 }
 
-struct Journal(UnixDatagram);
+struct Journal {
+    socket: UnixDatagram,
+    /// Lines that it did not take since the last one that it took.
+    lost: AtomicU64,
+}
 
 impl<S: Subscriber> Layer<S> for Journal {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let mut line = Line::default();
         event.record(&mut line);
-        let priority = priority(*event.metadata().level());
-        if self.0.send_to(&line.datagram(priority), SOCKET).is_err() {
-            // while journald is away: systemd keeps the stream, and reads the priority
-            let text = line.message.replace('\n', " ");
-            let _ = writeln!(io::stderr(), "<{priority}>{text}");
+        let level = priority(*event.metadata().level());
+        match self.socket.send_to(&line.datagram(level), SOCKET) {
+            Ok(_) => {}
+            // it stands still, and so would who waited for it
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.lost.fetch_add(1, Ordering::Relaxed);
+                return;
+            }
+            Err(_) => {
+                // while journald is away: systemd keeps the stream, and reads the priority
+                let text = line.message.replace('\n', " ");
+                let _ = writeln!(io::stderr(), "<{level}>{text}");
+            }
+        }
+        let lost = self.lost.swap(0, Ordering::Relaxed);
+        if lost > 0 {
+            let told = Line {
+                message: format!("{lost} lines are missing here: the journal stood still"),
+                ..Line::default()
+            };
+            drop(self.socket.send_to(&told.datagram(priority(Level::WARN)), SOCKET));
         }
     }
 }

@@ -62,7 +62,6 @@ use clock::{Clock as _, SystemClock};
 use config::{Config, Paths};
 use exchange::Issuers;
 use hook::Hooks;
-use render::Rendering;
 use server::listener::{Socket, StateLock};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -74,6 +73,10 @@ use vault::{Place, Vault};
 /// How long the end waits for exchanges and answers that are under way: longer than a live issuer takes, shorter
 /// than a service manager waits before it kills. What is cut off stays pending or due, and is taken up by the next start.
 const DRAIN: Duration = Duration::from_secs(10);
+
+/// How long the start waits until files of `[[render]]` were looked at: rendering takes milliseconds, and a start is given up after
+/// 90 seconds.
+const FIRST_LOOK: Duration = Duration::from_secs(5);
 
 /// The agent that keeps machine credentials, exchanges them and serves what tools need.
 #[derive(clap::Parser)]
@@ -123,8 +126,14 @@ fn start(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
     harden::process()?;
     let Arguments { foreground: _, system, check, reload_units, socket, config } = arguments;
     let mut paths = Paths::find(system, socket, config)?;
-    let config = Config::read(&paths.config, paths.config_required)?;
+    let config = Config::read(&paths.config, paths.config_required).inspect_err(|_| {
+        if reload_units {
+            systemd::reload::put_off(&paths);
+        }
+    })?;
     if check {
+        // what a start and a reload try beside the text
+        drop(Issuers::start(&config.http.settings())?);
         return Ok(());
     }
     let handed = Handed::take()?;
@@ -188,12 +197,14 @@ async fn run(agent: Arc<Agent>, handed: Handed) -> Result<Sockets, Box<dyn std::
     }
     let signals = signals::handle(agent.clone())?;
     tracing::info!(socket = %agent.paths.socket.display(), pid = std::process::id(), "listening");
-    let rendering = Rendering::begin(&agent).await;
+    let (looked, first_look) = tokio::sync::oneshot::channel();
+    let render = agent.tasks.spawn(render::run(agent.clone(), looked));
+    // who waits for the agent finds its files; a slow disk with a template on it keeps nobody waiting for more
+    drop(tokio::time::timeout(FIRST_LOOK, first_look).await);
     agent.tell_status();
     systemd::notify::ready();
     let refresh = agent.tasks.spawn(refresh::run(agent.clone()));
     let audit = agent.tasks.spawn(audit::run(agent.clone()));
-    let render = agent.tasks.spawn(rendering.run(agent.clone()));
     let watchdog = agent.tasks.spawn(systemd::watchdog::run(agent.clone()));
     server::run(agent.clone(), &listener).await;
     tracing::info!("stopping");

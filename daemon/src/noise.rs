@@ -27,7 +27,7 @@ pub(crate) enum Kind {
     Done,
 }
 
-/// Whose lines are counted: `uid 1000`, `unit nginx.service`; `None` for all beyond [`CALLERS_MAX`].
+/// Whose lines are counted: `uid 1000`, `nginx.service`; `None` for all beyond [`CALLERS_MAX`].
 type Counted = (Kind, Option<Arc<str>>);
 
 /// The lines of all callers.

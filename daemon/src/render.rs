@@ -20,7 +20,7 @@ mod tests;
 mod turn;
 
 pub(crate) use config::{Action, Render, parsed, renders};
-pub(crate) use place::names;
+pub(crate) use place::{is_in_memory, names};
 
 use crate::agent::Agent;
 use crate::audit::NotRecorded;
@@ -29,7 +29,7 @@ use bursar_proto::name::Qualified;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, timeout_at};
 use turn::Renderer;
 use zeroize::Zeroizing;
@@ -77,43 +77,29 @@ pub(crate) trait Values {
     fn record(&self, file: &str, secrets: &[(Id, Qualified)]) -> Result<(), NotRecorded>;
 }
 
-/// Keeps files fresh.
-pub(crate) struct Rendering {
-    renderer: Renderer,
-    /// Whether to look again without being rung for.
-    again: bool,
-}
-
-impl Rendering {
-    /// Looks at all files for the first time: who waits for the daemon to be ready finds them.
-    pub(crate) async fn begin(agent: &Arc<Agent>) -> Self {
-        Self { renderer: Renderer::default(), again: false }.look(agent).await
-    }
-
-    /// Looks at them after every change, until the daemon stops.
-    pub(crate) async fn run(mut self, agent: Arc<Agent>) {
-        loop {
-            tokio::select! {
-                () = agent.shutdown.cancelled() => return,
-                () = quiet_after(&agent.rendering) => {}
-                () = tokio::time::sleep(PAUSE), if self.again => {}
-            }
-            self = self.look(&agent).await;
-        }
-    }
-
-    async fn look(self, agent: &Arc<Agent>) -> Self {
+/// Keeps the files fresh, until the daemon stops; says once when they were `looked` at for the first time.
+pub(crate) async fn run(agent: Arc<Agent>, looked: oneshot::Sender<()>) {
+    let mut renderer = Renderer::default();
+    let mut looked = Some(looked);
+    loop {
         let config = agent.config();
-        if !self.renderer.has_work(&config.render) {
-            return Self { again: false, ..self };
+        let mut again = false;
+        if renderer.has_work(&config.render) {
+            // templates may lie on a slow disk
+            let values = agent.clone();
+            let turned = tokio::task::spawn_blocking(move || {
+                let again = renderer.turn(&config.render, &values.paths.runtime, &*values);
+                (renderer, again)
+            });
+            (renderer, again) = turned.await.unwrap_or_default();
         }
-        let (values, mut renderer) = (agent.clone(), self.renderer);
-        // templates may lie on a slow disk
-        let looked = tokio::task::spawn_blocking(move || {
-            let again = renderer.turn(&config.render, &values.paths.runtime, &*values);
-            Self { renderer, again }
-        });
-        looked.await.unwrap_or(Self { renderer: Renderer::default(), again: true })
+        // nobody may be waiting any more
+        looked.take().map(|looked| looked.send(()));
+        tokio::select! {
+            () = agent.shutdown.cancelled() => return,
+            () = quiet_after(&agent.rendering) => {}
+            () = tokio::time::sleep(PAUSE), if again => {}
+        }
     }
 }
 

@@ -58,7 +58,8 @@ pub(crate) async fn run(agent: Arc<Agent>, listener: &UnixListener) {
             }
         };
         if *caller.principal() == Principal::Stranger {
-            let error = CallError::new(ErrorName::Denied, "this agent serves another user");
+            let error = CallError::new(ErrorName::Denied, "this agent serves another user")
+                .hint("whom else it serves is for its config to say: [access], and [[credential]] for units");
             refuse(&agent, &stream, caller.uid(), error);
             continue;
         }

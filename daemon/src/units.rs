@@ -14,9 +14,6 @@ use serde::{Deserialize, Deserializer};
 /// The most rules, those of all drop-ins together: a server has some dozens of services, and each question looks at all.
 const RULES_MAX: usize = 256;
 
-/// The longest name of a field, in bytes: as long as a credential's name, of which it may be the end.
-const FIELD_MAX: usize = 255;
-
 /// The longest name of a unit, and pattern for one, in bytes: systemd's own limit.
 const UNIT_MAX: usize = 255;
 
@@ -198,7 +195,7 @@ enum Fault {
     #[error("credential.environment: that is an environment of another organization than the element's")]
     Environment,
     #[error(
-        "credential.field: expected the name of a field, of 1 to {FIELD_MAX} bytes and no control character"
+        "credential.field: expected the name of a field, of 1 to {CREDENTIAL_NAME_MAX} bytes and no control character"
     )]
     Field,
     #[error("credential.min_validity: expected a duration, as 90s, 10m or 4h")]
@@ -227,8 +224,9 @@ impl Written {
             }
             _ => return Err(Fault::Source),
         };
-        let is_field =
-            |field: &String| (1..=FIELD_MAX).contains(&field.len()) && !field.contains(char::is_control);
+        let is_field = |field: &String| {
+            (1..=CREDENTIAL_NAME_MAX).contains(&field.len()) && !field.contains(char::is_control)
+        };
         if !self.field.as_ref().is_none_or(is_field) {
             return Err(Fault::Field);
         }

@@ -57,6 +57,7 @@ pub struct AgentStatus {
     /// Why the vault is not open, where it should have opened by itself.
     pub problem: Option<String>,
     /// Whether systemd keeps the socket, and starts the agent when somebody calls.
+    #[serde(default)]
     pub activated: bool,
 }
 
@@ -308,6 +309,15 @@ pub struct Artifact {
     pub header: Option<Header>,
     /// When the artifact ends; null if never.
     pub expires_at: Option<Timestamp>,
+}
+
+impl Artifact {
+    /// A field by its name, as types with several have them; of a single value it is `value`, and what its type calls it.
+    pub fn field(&self, name: &str) -> Option<&Sensitive> {
+        let listed = self.fields.as_ref().and_then(|fields| fields.get(name));
+        let is_the_value = name == "value" || self.r#type.value_field() == Some(name);
+        listed.or_else(|| self.value.as_ref().filter(|_| is_the_value))
+    }
 }
 
 /// Answers `credential.get`.

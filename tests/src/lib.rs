@@ -78,7 +78,7 @@ pub use fault::{FaultIssuer, Reply};
 pub use gate::{Gate, Wall};
 pub use google::{Google, Hold};
 pub use home::{Home, configured, open_vault};
-pub use machine::Machine;
+pub use machine::{Machine, has_program};
 pub use patience::until;
 pub use power::Disk;
 pub use raw::{Answer, RawSocket, Refused, now, seconds};

@@ -209,3 +209,12 @@ pub(crate) fn leave_out(why: &str) {
     assert!(env::var_os("CI").is_none(), "there must be a machine in CI: {why}");
     writeln!(stderr(), "left out: {test}: {why}").ok();
 }
+
+/// Whether a program is there that not every machine has; says what is left out where it is not.
+pub fn has_program(program: &str, arguments: &[&str]) -> bool {
+    let has = Command::new(program).args(arguments).output().is_ok_and(|run| run.status.success());
+    if !has {
+        leave_out(&format!("there is no {program} {}", arguments.join(" ")));
+    }
+    has
+}

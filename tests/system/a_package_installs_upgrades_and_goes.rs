@@ -3,8 +3,7 @@
 
 use bursar_tests::binaries::{binaries, profile_dir};
 use bursar_tests::fault::{FaultIssuer, Reply};
-use bursar_tests::{Machine, Run, until};
-use std::env;
+use bursar_tests::{Machine, Run, has_program, until};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -13,17 +12,10 @@ use tempfile::TempDir;
 /// The version of the programs as they are, and a later one.
 const VERSIONS: [&str; 2] = ["0.1.0-1", "99.0.0-1"];
 
-const UNITS: &str = "bursar.service bursar.socket bursar-credentials.socket bursar-reload.path";
+/// The highest exposure that the unit of a server may have, in tenths; it has 1.4.
+const EXPOSURE_MAX: u32 = 15;
 
-/// Whether a program is there that not every machine has; where everything must be tested, it has to be.
-fn is_there(program: &str, arguments: &[&str]) -> bool {
-    let is_there = Command::new(program).args(arguments).output().is_ok_and(|run| run.status.success());
-    assert!(is_there || env::var_os("CI").is_none(), "there must be {program} in CI");
-    if !is_there {
-        eprintln!("left out: there is no {program} {}", arguments.join(" "));
-    }
-    is_there
-}
+const UNITS: &str = "bursar.service bursar.socket bursar-credentials.socket bursar-reload.path";
 
 /// The package with the binaries under test, in a directory that goes with the value.
 struct Package {
@@ -73,7 +65,7 @@ fn active(machine: &Machine) -> String {
 
 #[test]
 fn lintian_finds_nothing_in_it() {
-    if !is_there("lintian", &["--version"]) || !is_there("cargo", &["deb", "--version"]) {
+    if !has_program("lintian", &["--version"]) || !has_program("cargo", &["deb", "--version"]) {
         return;
     }
     let package = Package::of(VERSIONS[0]);
@@ -85,7 +77,7 @@ fn lintian_finds_nothing_in_it() {
 
 #[test]
 fn with_a_live_vault_and_a_secret_that_is_being_refreshed() {
-    if !is_there("cargo", &["deb", "--version"]) {
+    if !has_program("cargo", &["deb", "--version"]) {
         return;
     }
     let Some(machine) = Machine::boot() else { return };
@@ -193,7 +185,7 @@ fn its_units_have_no_fault_that_systemd_knows() {
         let run = machine.try_sh(&verify).ok();
         assert_eq!(run.err, "", "{directory}");
     }
-    let security =
-        "systemd-analyze security --offline=yes --threshold=15 /usr/lib/systemd/system/bursar.service";
-    machine.sh(security);
+    machine.sh(&format!(
+        "systemd-analyze security --offline=yes --threshold={EXPOSURE_MAX} /usr/lib/systemd/system/bursar.service"
+    ));
 }

@@ -1,9 +1,9 @@
 //! `bursard --reload-units` runs with more rights than the daemon, whose directory it reads: only units of the config are told,
 //! in the config's words, whatever lies there.
 
-use bursar_tests::Home;
 use bursar_tests::binaries::binaries;
 use bursar_tests::users::can_become_others;
+use bursar_tests::{Home, has_program};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -44,7 +44,7 @@ fn request(home: &Home, unit: &str) -> PathBuf {
     path
 }
 
-/// Runs the helper, with `systemctl` in the place of the machine's own.
+/// Takes the requests as `bursar-reload.service` does, with `systemctl` in the place of the machine's own.
 fn run(home: &Home, systemctl: &Path, flags: &[&str]) -> Output {
     let mut command = Command::new("unshare");
     command
@@ -76,11 +76,7 @@ fn systemctl(home: &Home) -> PathBuf {
 
 /// Whether this process can put another `systemctl` in the place of the machine's own.
 fn can_replace_systemctl() -> bool {
-    let there = Path::new("/usr/bin/systemctl").exists();
-    if !there {
-        eprintln!("needs a machine with systemctl");
-    }
-    there && can_become_others()
+    has_program("systemctl", &["--version"]) && can_become_others()
 }
 
 fn calls(home: &Home) -> Vec<String> {

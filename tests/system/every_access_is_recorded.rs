@@ -223,6 +223,8 @@ fn each_method_leaves_an_entry() {
         let told = if entry["secret"].is_null() { &entry["subject"] } else { &entry["secret"] };
         assert_eq!((told, &entry["outcome"]), (&json!(about), &json!("ok")), "{entry}");
     }
+    // this process is in no unit, and so it is refused
+    home.connect().call("credential.get", json!({ "credential": "token" })).unwrap_err();
     let file = home.path().join("backup");
     home.ok("vault.backup", json!({ "file": file }));
     let mut all = entries(&home, json!({}));

@@ -44,9 +44,9 @@ fn stop(session: &Session) -> Result<(), Stop> {
     // whoever stops it wants no hint to start it
     let mut client = session.connect().map_err(|error| CallError { hint: None, ..error })?;
     let status = client.call(&AgentStatus {})?;
-    let ending = Ending::of(&status)?;
+    let ending = Ending::of(&client, &status)?;
     let reply = client.call(&AgentStop {})?;
-    ending.await_it(session)?;
+    ending.await_it()?;
     let again = if status.activated { "; systemd starts it again when somebody calls" } else { "" };
     session.printer.reply(&reply, |_| format!("the agent has stopped{again}\n"))
 }

@@ -72,7 +72,7 @@ fn choose<'a>(artifact: &'a Artifact, field: Option<&str>) -> Result<&'a Sensiti
     })
 }
 
-/// An artifact as `--json` shows it: the one place where the command line writes values as JSON.
+/// An artifact as `--json` shows it.
 #[derive(Serialize)]
 struct Shown<'a> {
     secret: &'a Qualified,

@@ -103,10 +103,7 @@ fn elsewhere(places: &Places, exists: impl Fn(&Path) -> bool) -> Option<Finding>
 }
 
 fn unit_places(session: &Session) -> Vec<PathBuf> {
-    let here = &session.surroundings;
-    let config = here.config_home.as_ref().map(PathBuf::from).filter(|path| path.is_absolute());
-    let config = config.or_else(|| Some(Path::new(here.user_home.as_ref()?).join(".config")));
-    let own = config.map(|config| config.join("systemd/user"));
+    let own = session.surroundings.user_config().map(|config| config.join("systemd/user"));
     UNITS.into_iter().map(PathBuf::from).chain(own).map(|directory| directory.join(UNIT)).collect()
 }
 

@@ -56,9 +56,19 @@ fn systemd(session: &Session, asked: &Systemd) -> Result<(), Stop> {
     if asked.system && asked.apply && !rustix::process::geteuid().is_root() {
         return Err(Stop::usage("the files of the system are root's").hint("run this with sudo"));
     }
+    if !asked.remove && !asked.force && Path::new(manager.packaged()).exists() {
+        let why = format!("a package has brought units: {}", manager.packaged());
+        let enable = manager.commands(false).last().copied().unwrap_or_default();
+        return Err(
+            Stop::usage(why).hint(format!("use them: {enable}; or put others before them with --force"))
+        );
+    }
     let programs = programs(manager)?;
     let base = match manager {
-        Manager::User => user_config(session)?,
+        Manager::User => session
+            .surroundings
+            .user_config()
+            .ok_or_else(|| Stop::usage("no place for units: neither XDG_CONFIG_HOME nor HOME is set"))?,
         Manager::System => PathBuf::from("/etc"),
     };
     let files = placed(manager, &base, &programs);
@@ -84,7 +94,7 @@ fn programs(manager: Manager) -> Result<String, Stop> {
     let own = std::env::current_exe().map_err(|error| Stop::local(format!("no path: {}", error.kind())))?;
     let directory = own.parent().unwrap_or(Path::new("/"));
     let daemon = directory.join("bursard");
-    let metadata = fs::metadata(&daemon).map_err(|error| {
+    fs::metadata(&daemon).map_err(|error| {
         Stop::unreadable(&daemon, &error)
             .hint("install bursard beside bursar: both have to stay where they are")
     })?;
@@ -101,20 +111,20 @@ fn programs(manager: Manager) -> Result<String, Stop> {
             let why = format!("the service of a server sees no home, and bursard is in {text}");
             return Err(Stop::usage(why).hint(hint));
         }
-        if metadata.uid() != 0 || metadata.mode() & 0o022 != 0 {
-            let why = format!("{text}/bursard would run as root, and others than root can write to it");
+        // who can write to a directory can put another program there
+        let real = fs::canonicalize(&daemon).map_err(|error| Stop::unreadable(&daemon, &error))?;
+        let others = real.ancestors().find(|path| {
+            !fs::metadata(path).is_ok_and(|about| about.uid() == 0 && about.mode() & 0o022 == 0)
+        });
+        if let Some(path) = others {
+            let why = format!(
+                "{text}/bursard would run as root, and others than root can write to {}",
+                path.display()
+            );
             return Err(Stop::usage(why).hint(hint));
         }
     }
     Ok(text.to_owned())
-}
-
-/// Where the user manager looks for units: in this directory.
-fn user_config(session: &Session) -> Result<PathBuf, Stop> {
-    let here = &session.surroundings;
-    let xdg = here.config_home.as_ref().map(PathBuf::from).filter(|path| path.is_absolute());
-    xdg.or_else(|| here.user_home.as_ref().map(|home| Path::new(home).join(".config")))
-        .ok_or_else(|| Stop::usage("no place for units: neither XDG_CONFIG_HOME nor HOME is set"))
 }
 
 /// What is to be done with each file.

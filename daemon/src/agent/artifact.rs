@@ -27,10 +27,10 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 /// How long an artifact must still be valid if the caller does not say, in seconds.
-const MIN_VALIDITY: u64 = 1;
+pub(super) const MIN_VALIDITY: i64 = 1;
 
 /// The room for an opened artifact, in bytes: most tokens fit without growing.
-const ARTIFACT_ROOM: usize = 4_096;
+pub(super) const ARTIFACT_ROOM: usize = 4_096;
 
 /// What came of a get.
 pub(crate) enum Got {
@@ -144,7 +144,7 @@ impl Agent {
     ) -> Result<Got, CallError> {
         let now = self.clock.now();
         let secret = named(&unlocked.catalog, &id)?;
-        let need = i64::try_from(min_validity.unwrap_or(MIN_VALIDITY).max(MIN_VALIDITY)).unwrap_or(i64::MAX);
+        let need = i64::try_from(min_validity.unwrap_or_default()).unwrap_or(i64::MAX).max(MIN_VALIDITY);
         let start = out.len();
         write_head(out, secret);
         let artifact = unlocked.artifact(&id, out);
@@ -298,7 +298,7 @@ fn stale(secret: &Secret, left: i64) -> CallError {
 }
 
 /// Writes the beginning of the `result` object. Names and types hold nothing that JSON escapes.
-fn write_head(out: &mut Vec<u8>, secret: &Secret) {
+pub(super) fn write_head(out: &mut Vec<u8>, secret: &Secret) {
     out.extend_from_slice(b"{\"secret\":\"");
     out.extend_from_slice(secret.organization.as_str().as_bytes());
     out.push(b'/');

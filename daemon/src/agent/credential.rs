@@ -49,14 +49,13 @@ impl Agent {
             return Err(Invalid::field("credential", reason).into());
         }
         let unit = request.party.caller.unit();
-        let given = self.hand_to_unit(unit, &call.credential, call.min_validity, request).await;
-        self.log_handed(&call.credential, given.as_ref().err(), request);
-        given
+        self.hand_to_unit(unit, &call.credential, call.min_validity, request).await
     }
 
-    /// Tells what became of a credential.
-    fn log_handed(self: &Arc<Self>, credential: &str, refused: Option<&CallError>, request: &Request) {
-        let secret = request.secret();
+    /// Tells what became of a credential, once that is recorded.
+    pub(super) fn log_handed(self: &Arc<Self>, refused: Option<&CallError>, request: &Request) {
+        let (subject, secret) = (request.subject(), request.secret());
+        let credential = subject.as_deref();
         let environment = secret.as_ref().and_then(|(id, _)| self.environment_of(id)).map(display);
         let secret = secret.map(|(_, name)| display(name));
         let Request { party, .. } = request;
@@ -99,10 +98,13 @@ impl Agent {
         let allowed = || Policy::unit(&self.config().credential, unit, credential);
         let wanted: Wanted = allowed()?.into_inner();
         let min_validity = wanted.min_validity.max(min_validity);
-        let behind = Behind::of(wanted.value, &self.config().organization);
+        let behind = Behind::of(wanted.value.clone(), &self.config().organization);
         let find = |unlocked: &mut Unlocked| {
             // the table may have been read anew while an exchange ran
-            allowed()?;
+            if allowed()?.into_inner() != wanted {
+                let message = format!("the [[credential]] for {credential} was changed meanwhile");
+                return Err(CallError::new(ErrorName::Denied, message).hint("start the unit again"));
+            }
             let id = behind.secret(unlocked, self.clock.now())?;
             if let Some(secret) = unlocked.catalog.secrets.get(&id) {
                 request.about_secret(id, secret.full_name());
@@ -225,11 +227,7 @@ fn choose<'a>(
             None => ("", "the credential's name ends with"),
         },
     };
-    let single = || {
-        let is_its_name = wanted == "value" || artifact.r#type.value_field() == Some(wanted);
-        artifact.value.as_ref().filter(|_| is_its_name)
-    };
-    fields.and_then(|fields| fields.get(wanted)).or_else(single).ok_or_else(|| {
+    artifact.field(wanted).ok_or_else(|| {
         let names: Vec<&str> = match fields {
             Some(fields) => fields.keys().map(String::as_str).collect(),
             None => artifact.r#type.value_field().into_iter().collect(),

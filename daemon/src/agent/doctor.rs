@@ -7,6 +7,7 @@ use crate::config::{self, Config};
 use crate::harden::landlock::Landlock;
 use crate::harden::memory::Lock;
 use crate::harden::{held, memory};
+use crate::render::is_in_memory;
 use bursar_proto::error::CallError;
 use bursar_proto::kind::{FindingState, VaultState};
 use bursar_proto::reply::{Doctor, Finding};
@@ -22,9 +23,6 @@ use std::time::Duration;
 
 /// Free room on the vault's disk under which it is weak, in bytes: some snapshots of a large vault.
 const ROOM_MIN: u64 = 64 * 1024 * 1024;
-
-/// What file systems in memory call themselves: `TMPFS_MAGIC` and `RAMFS_MAGIC`.
-const IN_MEMORY: [u64; 2] = [0x0102_1994, 0x8584_58f6];
 
 impl Agent {
     pub(super) async fn doctor(self: &Arc<Self>) -> Result<Doctor, CallError> {
@@ -51,8 +49,8 @@ impl Agent {
         all.extend([self.about_store(), accesses(self.audit.records()), self.about_socket()]);
         all.extend([self.about_config(), callers(), manager(sd_notify::watchdog_enabled())]);
         if !self.config().render.is_empty() {
-            let kind = statfs(&self.paths.runtime).ok().and_then(|about| u64::try_from(about.f_type).ok());
-            all.push(rendering(&self.paths.runtime, kind));
+            let kind = statfs(&self.paths.runtime).ok().map(|about| about.f_type);
+            all.push(rendering(&self.paths.runtime, kind.is_some_and(is_in_memory)));
         }
         all
     }
@@ -105,7 +103,8 @@ impl Agent {
     fn about_socket(&self) -> Finding {
         let path = self.paths.socket.display();
         let Ok(about) = std::fs::metadata(&self.paths.socket) else {
-            return bad("socket", format!("{path} is gone"), "restart the agent");
+            let mend = if self.activated { "systemctl restart bursar.socket" } else { "restart the agent" };
+            return bad("socket", format!("{path} is gone"), mend);
         };
         let (mode, gid) = (about.mode() & 0o777, about.gid());
         let group = nix::unistd::Group::from_gid(gid.into()).ok().flatten();
@@ -285,9 +284,9 @@ fn manager(watchdog: Option<Duration>) -> Finding {
     }
 }
 
-fn rendering(runtime: &Path, kind: Option<u64>) -> Finding {
+fn rendering(runtime: &Path, in_memory: bool) -> Finding {
     let path = runtime.display();
-    if kind.is_some_and(|kind| IN_MEMORY.contains(&kind)) {
+    if in_memory {
         good("rendering", format!("{path} is in memory"))
     } else {
         bad("rendering", format!("{path} is on a disk: nothing is rendered there"), "put it on a tmpfs")
@@ -311,7 +310,7 @@ mod tests {
             store(Path::new("/s"), Ok(()), Some(ROOM_MIN - 1)),
             store(Path::new("/s"), Err("the disk is full".into()), None),
             accesses(false),
-            rendering(Path::new("/r"), Some(0xef53)),
+            rendering(Path::new("/r"), false),
         ];
         for finding in weak {
             assert!(finding.state != FindingState::Good && finding.hint.is_some(), "{finding:?}");
@@ -326,7 +325,7 @@ mod tests {
             landlock(&Landlock::Holds { abi: 6, writable: vec!["/s".into()] }),
             store(Path::new("/s"), Ok(()), Some(ROOM_MIN)),
             accesses(true),
-            rendering(Path::new("/r"), Some(IN_MEMORY[0])),
+            rendering(Path::new("/r"), true),
         ];
         for finding in good {
             assert!(finding.state == FindingState::Good && finding.hint.is_none(), "{finding:?}");

@@ -3,7 +3,7 @@
 //! [`Asked`] is pure: it reads the catalog, opens nothing, waits for nothing. [`Agent::resolve_all`] waits for exchanges
 //! first.
 
-use super::artifact::{Verdict, judge, refusal};
+use super::artifact::{MIN_VALIDITY, Verdict, judge, refusal};
 use super::organization::no_organization;
 use super::{Agent, environment_id};
 use crate::vault::catalog::{Catalog, Definition, Secret};
@@ -19,9 +19,6 @@ use bursar_proto::reply::{Resolution, Resolved};
 use bursar_proto::time::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-
-/// How long an artifact must still be valid for its element to be good, in seconds.
-const MIN_VALIDITY: i64 = 1;
 
 /// What an element is resolved for.
 #[derive(Debug, Clone, Copy)]

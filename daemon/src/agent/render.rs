@@ -1,7 +1,7 @@
 //! What a template of `[[render]]` becomes: the same as for `bursar render`, without waiting for anything.
 
 use super::Agent;
-use super::artifact::{Verdict, judge, refusal};
+use super::artifact::{ARTIFACT_ROOM, MIN_VALIDITY, Verdict, judge, refusal, write_head};
 use super::library::{Asked, Target, environment_target};
 use super::package::only_environment;
 use super::{no_secret, secret::named};
@@ -11,45 +11,33 @@ use crate::vault::Unlocked;
 use crate::vault::catalog::{Catalog, Definition};
 use crate::vault::store::Id;
 use bursar_proto::error::{CallError, ErrorName};
-use bursar_proto::kind::{ElementState, SecretType};
+use bursar_proto::kind::ElementState;
 use bursar_proto::name::{OrganizationName, Qualified};
+use bursar_proto::reply::Artifact;
 use bursar_proto::sensitive::Sensitive;
 use bursar_proto::template::{Mark, Subject, Template};
 use bursar_proto::time::Timestamp;
-use serde::Deserialize;
 use std::collections::BTreeMap;
 use zeroize::Zeroizing;
-
-/// How long an artifact must still be valid to be written, in seconds.
-const MIN_VALIDITY: i64 = 1;
 
 /// The secret behind a name, and what is handed out for it.
 struct Pulled {
     secret: (Id, Qualified),
-    kind: SecretType,
-    opened: Opened,
-}
-
-/// Of an artifact, what can stand in a template.
-#[derive(Deserialize)]
-struct Opened {
-    value: Option<Sensitive>,
-    fields: Option<BTreeMap<String, Sensitive>>,
+    artifact: Artifact,
 }
 
 impl Pulled {
     /// The text that a mark stands for.
     fn text(&self, field: Option<&str>) -> Result<&str, String> {
-        let Opened { value, fields } = &self.opened;
+        let Self { secret: (_, name), artifact } = self;
         let text = match field {
-            None => value.as_ref(),
-            Some(field) => fields.as_ref().and_then(|fields| fields.get(field)).or_else(|| {
-                value.as_ref().filter(|_| field == "value" || self.kind.value_field() == Some(field))
-            }),
+            None => artifact.value.as_ref(),
+            Some(field) => artifact.field(field),
         };
-        let name = &self.secret.1;
         text.map(Sensitive::expose).ok_or_else(|| match field {
-            None => format!("{name} is of type {}, which has several fields; name one of them", self.kind),
+            None => {
+                format!("{name} is of type {}, which has several fields; name one of them", artifact.r#type)
+            }
             Some(_) => format!("{name} has no such field"),
         })
     }
@@ -179,15 +167,16 @@ fn target(
 /// What is handed out for a secret now.
 fn open(unlocked: &Unlocked, id: Id, now: Timestamp) -> Result<Pulled, Filled> {
     let secret = named(&unlocked.catalog, &id).map_err(|error| missed(&error))?;
-    let mut json = Zeroizing::new(b"{".to_vec());
+    let mut json = Zeroizing::new(Vec::with_capacity(ARTIFACT_ROOM));
+    write_head(&mut json, secret);
     let saved = unlocked.artifact(&id, &mut json).map_err(|error| Filled::NotNow(error.to_string()))?;
     if judge(secret, saved.as_ref(), MIN_VALIDITY, false, now) != Verdict::Serve {
         return Err(missed(&refusal(secret, saved.as_ref(), MIN_VALIDITY, now)));
     }
     json.push(b'}');
-    let opened = serde_json::from_slice(&json)
+    let artifact = serde_json::from_slice(&json)
         .map_err(|_| Filled::NotNow(format!("the artifact of {} cannot be read", secret.full_name())))?;
-    Ok(Pulled { secret: (id, secret.full_name()), kind: secret.kind, opened })
+    Ok(Pulled { secret: (id, secret.full_name()), artifact })
 }
 
 /// Whether an error says that something is gone, or that it cannot be had now.

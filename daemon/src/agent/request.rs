@@ -65,6 +65,11 @@ impl Request {
         self.entry().secret = Some((Some(id), name));
     }
 
+    /// What it is about, as the record tells it.
+    pub(super) fn subject(&self) -> Option<Arc<str>> {
+        self.entry().subject.clone()
+    }
+
     /// Whose value it is about, as far as that is known.
     pub(super) fn secret(&self) -> Option<(Id, Qualified)> {
         let secret = self.entry().secret.clone();
@@ -124,7 +129,11 @@ impl Agent {
             self.log_access(&entry, outcome_of(&answer), true);
             return answer;
         }
-        self.record(entry, answer, opens, gives)
+        let answer = self.record(entry, answer, opens, gives);
+        if method == CredentialGet::NAME {
+            self.log_handed(answer.as_ref().err(), &request);
+        }
+        answer
     }
 
     /// Records how a request ended, before its answer goes out. `gives` says whether that has to be recorded to be answered.

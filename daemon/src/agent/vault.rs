@@ -163,7 +163,13 @@ impl Agent {
             }
             Err(error) => {
                 tracing::error!(reason = %error, "the vault stays locked");
-                vault.stays_locked(error.to_string());
+                // everybody may learn why; where the key file lies is for those who read the log
+                vault.stays_locked(match error {
+                    VaultError::Header(HeaderError::KeyFile { reason, .. }) => {
+                        format!("its key file: {reason}")
+                    }
+                    error => error.to_string(),
+                });
             }
         }
     }

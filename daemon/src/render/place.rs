@@ -33,6 +33,11 @@ const UNFINISHED: &str = ".unfinished";
 /// How many names of one directory are looked at, at the most: what is more than that is a fault, and stays.
 const NAMES_MAX: usize = 1_024;
 
+/// Whether a file system of that kind keeps files in memory.
+pub(crate) fn is_in_memory(kind: FsWord) -> bool {
+    IN_MEMORY.contains(&kind)
+}
+
 /// A directory of ours.
 pub(super) struct Place(OwnedFd);
 
@@ -71,7 +76,7 @@ impl Place {
 
     /// Whether what is in it never reaches a disk.
     pub(super) fn is_in_memory(&self) -> io::Result<bool> {
-        Ok(IN_MEMORY.contains(&fstatfs(&self.0)?.f_type))
+        Ok(is_in_memory(fstatfs(&self.0)?.f_type))
     }
 
     /// The names in it.

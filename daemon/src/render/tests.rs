@@ -29,7 +29,7 @@ fn names(path: &Path) -> BTreeSet<String> {
     entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
 }
 
-/// Takes the requests, as the helper does.
+/// Takes the requests, as `bursar-reload.service` does.
 fn taken(runtime: &Path) -> BTreeSet<String> {
     let units = names(&requests(runtime));
     for unit in &units {

@@ -16,6 +16,7 @@ use crate::systemd::notify;
 use bursar_proto::call::{Call, CredentialGet};
 use bursar_proto::error::{CallError, ErrorName};
 use bursar_proto::reply::Credential;
+use rustix::net::sockopt::{set_socket_keepalive, socket_keepalive};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
@@ -26,7 +27,7 @@ use tokio::sync::Semaphore;
 /// them waits in the socket's queue.
 const CONNECTIONS_MAX: usize = 128;
 
-/// How long a peer may take to read: systemd does nothing else meanwhile.
+/// How long somebody may take to read who is no service manager. systemd itself has all the time that its unit has for its start.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The largest credential that systemd takes, in bytes. No value is as large: a record of the store ends long before.
@@ -34,9 +35,6 @@ const CREDENTIAL_MAX: usize = 1024 * 1024;
 
 /// What a refusal is sent from, in bytes: it divides [`CREDENTIAL_MAX`].
 const ZEROS: &[u8] = &[0; 64 * 1024];
-
-/// The time after which the service manager keeps a connection that has no answer yet: most have one at once.
-const KEPT_AFTER: Duration = Duration::from_millis(20);
 
 /// Answers whoever connects, and before them who is `waiting` since a daemon before this one, until the daemon stops. Who comes after
 /// that waits at systemd's socket for the next start.
@@ -54,7 +52,7 @@ pub(crate) async fn run(agent: Arc<Agent>, listener: UnixListener, waiting: Vec<
             (accepted, permit)
         };
         let (accepted, permit) = tokio::select! {
-            () = agent.shutdown.cancelled() => return,
+            () = agent.shutdown.cancelled() => break,
             next = next => next,
         };
         let fetcher = accepted.and_then(|stream| Ok((Fetcher::of(&stream, manager)?, stream)));
@@ -69,18 +67,20 @@ pub(crate) async fn run(agent: Arc<Agent>, listener: UnixListener, waiting: Vec<
             Ok((Fetcher::Doubtful(caller, why), stream)) => {
                 doubt(&agent, caller, why);
                 agent.tasks.spawn(async move {
-                    refuse(stream).await;
+                    // who does not read keeps no place from others
+                    let _ = tokio::time::timeout(WRITE_TIMEOUT, refuse(stream)).await;
                     drop(permit);
                 });
-            }
-            Ok((Fetcher::Stranger(caller), _)) => {
-                doubt(&agent, caller, "it is not the service manager's user");
             }
             Err(error) => {
                 tracing::warn!(reason = %error.kind(), "a connection for a credential could not be taken");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
+    }
+    // whom the last agent left, and nobody has looked at yet
+    for stream in waiting {
+        agent.tasks.spawn(refuse(stream));
     }
 }
 
@@ -99,20 +99,24 @@ fn doubt(agent: &Arc<Agent>, from: Caller, why: &str) {
     agent.record_forged(&Party::new(Arc::new(from)));
 }
 
-/// Hands a unit its credential by the way of all requests, or refuses.
+/// Hands a unit its credential by the way of all requests, or refuses. While the other end is there, the connection ends with a whole
+/// value or a whole refusal, whatever becomes of this process.
 async fn answer(agent: &Arc<Agent>, mut stream: UnixStream, caller: Caller, credential: String) {
+    notify::keep(&stream, WAITING);
+    if socket_keepalive(&stream).unwrap_or(true) {
+        let caller = caller.unit();
+        tracing::warn!(caller, "a credential was refused: an agent that was ended had begun to hand it out");
+        return refuse(stream).await;
+    }
     let party = Party::new(Arc::new(caller));
     let call = Call::CredentialGet(CredentialGet { credential, min_validity: None });
-    let waited = async {
-        tokio::time::sleep(KEPT_AFTER).await;
-        notify::keep(&stream, WAITING);
-        // closed without a byte by the end of the daemon, the unit would start with nothing
-        agent.shutdown.cancelled().await;
-    };
+    let serving = agent.clone();
+    // in a task of its own: if it panics, this one refuses
+    let given = agent.tasks.spawn(async move { serving.serve(call, &party).await });
     let given = tokio::select! {
         biased;
-        given = agent.serve(call, &party) => given,
-        () = waited => Err(CallError::new(ErrorName::Stopping, "the agent is stopping")),
+        given = given => given.unwrap_or_else(|_| Err(CallError::new(ErrorName::Internal, "it was not looked up to the end"))),
+        () = agent.shutdown.cancelled() => Err(CallError::new(ErrorName::Stopping, "the agent is stopping")),
     };
     let value = given.and_then(|given| {
         serde_json::from_slice::<Credential>(&given)
@@ -120,22 +124,30 @@ async fn answer(agent: &Arc<Agent>, mut stream: UnixStream, caller: Caller, cred
             .map_err(|_| CallError::new(ErrorName::Internal, "the answer cannot be read"))
     });
     match value {
-        Ok(value) => {
+        Ok(value) if begin(&stream) => {
             let sent = async {
                 stream.write_all(value.expose().as_bytes()).await?;
                 // also where the service manager has the connection as well
                 stream.shutdown().await
             };
-            if !matches!(tokio::time::timeout(WRITE_TIMEOUT, sent).await, Ok(Ok(()))) {
-                tracing::warn!(caller = party.caller.unit(), "a credential was not taken to its end");
+            if let Err(error) = sent.await {
+                tracing::warn!(reason = %error.kind(), "a credential was not taken to its end");
             }
         }
-        Err(_) => refuse(stream).await,
+        _ => refuse(stream).await,
     }
+}
+
+/// Marks a connection before its first byte: if this process ends, the next one cannot know how much was said. A Unix socket has no
+/// use for this option, and keeps it.
+fn begin(stream: &UnixStream) -> bool {
+    set_socket_keepalive(stream, true).is_ok()
 }
 
 /// Sends more than systemd takes.
 async fn refuse(mut stream: UnixStream) {
+    // if that fails, the next agent may take it for one that waits, and what it says comes on top
+    begin(&stream);
     let all = async {
         for _ in 0..CREDENTIAL_MAX / ZEROS.len() {
             stream.write_all(ZEROS).await?;
@@ -143,6 +155,6 @@ async fn refuse(mut stream: UnixStream) {
         stream.write_all(&ZEROS[..1]).await?;
         stream.shutdown().await
     };
-    // who has seen enough, or does not read, is refused as well
-    let _ = tokio::time::timeout(WRITE_TIMEOUT, all).await;
+    // who has seen enough is refused as well
+    let _: std::io::Result<()> = all.await;
 }

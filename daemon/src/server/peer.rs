@@ -130,10 +130,8 @@ impl Caller {
 pub(crate) enum Fetcher {
     /// The service manager, in the unit that is about to start, for that credential.
     Manager(Caller, String),
-    /// Its user, but not it: why that is known.
+    /// Anybody else: why that is known.
     Doubtful(Caller, &'static str),
-    /// Anybody else.
-    Stranger(Caller),
 }
 
 impl Fetcher {
@@ -144,10 +142,10 @@ impl Fetcher {
     pub(crate) fn of(stream: &UnixStream, manager: Manager) -> std::io::Result<Self> {
         let (uid, _, pid) = asked(stream)?;
         let caller = |principal, unit| Caller { uid, pid, principal, unit, executable: OnceLock::new() };
-        if uid != manager.uid() {
-            return Ok(Self::Stranger(caller(Principal::Stranger, None)));
-        }
         let doubtful = |why| Ok(Self::Doubtful(caller(Principal::Stranger, None), why));
+        if uid != manager.uid() {
+            return doubtful("it is not the service manager's user");
+        }
         let address = SocketAddr::from(stream.peer_addr()?);
         let Some(claim) = address.as_abstract_name().and_then(Claim::read) else {
             return doubtful("its address is none that a service manager takes for a unit");
@@ -198,12 +196,15 @@ mod tests {
         let told = |fetcher| match fetcher {
             Fetcher::Manager(..) => "manager",
             Fetcher::Doubtful(_, why) => why,
-            Fetcher::Stranger(_) => "stranger",
         };
         let number = std::process::id();
         for (address, manager, expected) in [
             (format!("{number:x}/unit/a.service/x"), Manager::User(own), "it is not in the control group"),
-            (format!("{number:x}/unit/a.service/x"), Manager::User(own + 1), "stranger"),
+            (
+                format!("{number:x}/unit/a.service/x"),
+                Manager::User(own + 1),
+                "it is not the service manager's user",
+            ),
             (format!("{number:x}/unit/a.service"), Manager::User(own), "its address is none"),
         ] {
             let (stream, _peer) = connection_from(address.as_bytes()).await;

@@ -5,7 +5,7 @@
 
 use crate::config::{Config, Paths};
 use crate::render::{Action, names, prepared, requests};
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, openat, unlinkat};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, openat, renameat, unlinkat};
 use rustix::io::Errno;
 use rustix::path::Arg;
 use std::collections::BTreeMap;
@@ -13,6 +13,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::thread::ScopedJoinHandle;
 
 /// What speaks with the service manager.
 const SYSTEMCTL: &str = "/usr/bin/systemctl";
@@ -56,7 +57,7 @@ pub(crate) fn units(paths: &Paths, config: &Config) -> Result<(), Untold> {
 fn carry_out(
     path: &Path,
     units: &BTreeMap<&str, Action>,
-    tell: impl Fn(&str, Action) -> Result<(), String>,
+    tell: impl Fn(&str, Action) -> Result<(), String> + Sync,
 ) -> Result<(), Untold> {
     let fault = |error: io::Error| Untold::Requests(path.display().to_string(), error);
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -65,26 +66,53 @@ fn carry_out(
         opened => opened.map_err(|error| fault(error.into()))?,
     };
     let mut untold = Vec::new();
+    let mut asked = Vec::new();
     // by the names of the config, so that no crowd of others can hide a request
     for (unit, action) in units {
         // first: what is asked for from now on is asked for again
         match remove(&directory, *unit) {
-            Ok(true) => match tell(unit, *action) {
-                Ok(()) => tracing::info!(unit, "told of new values"),
-                Err(reason) => {
-                    tracing::error!(unit, reason, "could not be told of new values");
-                    untold.push(*unit);
-                }
-            },
+            Ok(true) => asked.push((*unit, *action)),
             Ok(false) => {}
             Err(error) => {
                 tracing::error!(unit, %error, "what asks for it cannot be taken away");
+                untold.push(*unit);
+            }
+        }
+    }
+    // all at once: one that takes long to reload holds up no other
+    let told = std::thread::scope(|scope| {
+        let tell = &tell;
+        let telling: Vec<_> =
+            asked.into_iter().map(|(unit, action)| (unit, scope.spawn(move || tell(unit, action)))).collect();
+        let ended =
+            |telling: ScopedJoinHandle<'_, _>| telling.join().unwrap_or_else(|_| Err("it panicked".into()));
+        telling.into_iter().map(|(unit, telling)| (unit, ended(telling))).collect::<Vec<_>>()
+    });
+    for (unit, told) in told {
+        match told {
+            Ok(()) => tracing::info!(unit, "told of new values"),
+            Err(reason) => {
+                tracing::error!(unit, reason, "could not be told of new values");
                 untold.push(unit);
             }
         }
     }
     remove_strays(&directory, units).map_err(fault)?;
     if untold.is_empty() { Ok(()) } else { Err(Untold::Units(untold.join(", "))) }
+}
+
+/// Puts the requests off until the daemon looks at its files again: while the config cannot be read, nobody knows what they are worth,
+/// and the path unit would start this for each of them without end.
+pub(crate) fn put_off(paths: &Paths) {
+    let path = requests(&paths.runtime);
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let Ok(directory) = openat(CWD, &path, flags, Mode::empty()) else { return };
+    for name in names(&directory).unwrap_or_default() {
+        let Some(unit) = name.to_str().ok().filter(|name| !name.starts_with('.')) else { continue };
+        if let Err(error) = renameat(&directory, unit, &directory, prepared(unit)) {
+            tracing::warn!(?name, %error, "a request cannot be put off");
+        }
+    }
 }
 
 /// Removes what asks for units that the config does not name.
@@ -158,10 +186,10 @@ fn systemctl(system: bool, words: &[&str], unit: &str) -> Result<String, String>
 mod tests {
     use super::*;
     use rustix::fs::{FileType, mknodat};
-    use std::cell::RefCell;
     use std::collections::BTreeSet;
     use std::fs;
     use std::os::unix::fs::symlink;
+    use std::sync::Mutex;
 
     const UNITS: [(&str, Action); 3] = [
         ("app.service", Action::Reload),
@@ -171,14 +199,16 @@ mod tests {
 
     /// Who was told, with what came of it.
     fn told(path: &Path, fails: &str) -> (Vec<String>, Result<(), String>) {
-        let told = RefCell::new(Vec::new());
+        let told = Mutex::new(Vec::new());
         let carried = carry_out(path, &UNITS.into(), |unit, _| {
             // what is asked for meanwhile is asked for again
             assert!(!path.join(unit).exists());
-            told.borrow_mut().push(unit.to_owned());
+            told.lock().unwrap().push(unit.to_owned());
             if unit == fails { Err("it failed".into()) } else { Ok(()) }
         });
-        (told.into_inner(), carried.map_err(|error| error.to_string()))
+        let mut told = told.into_inner().unwrap();
+        told.sort();
+        (told, carried.map_err(|error| error.to_string()))
     }
 
     #[test]
@@ -238,6 +268,32 @@ mod tests {
             fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         let kept = [".app.service", "full"].map(Into::into);
         assert_eq!(left, kept.into(), "what is not handed over yet is the daemon's");
+    }
+
+    #[test]
+    fn what_is_put_off_is_asked_for_again_by_the_daemon_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let paths = Paths {
+            config: dir.path().join("bursar.toml"),
+            config_required: false,
+            state: dir.path().join("state"),
+            socket: dir.path().join("s"),
+            runtime: dir.path().to_owned(),
+            credentials: None,
+            system: true,
+        };
+        put_off(&paths);
+        let path = requests(dir.path());
+        fs::create_dir(&path).unwrap();
+        for name in ["app.service", "a\nb", ".kept"] {
+            fs::write(path.join(name), "").unwrap();
+        }
+        put_off(&paths);
+        let left: BTreeSet<_> =
+            fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, [".app.service", ".a\nb", ".kept"].map(Into::into).into());
+        assert_eq!(told(&path, ""), (vec![], Ok(())));
+        assert!(path.join(".app.service").exists());
     }
 
     #[test]

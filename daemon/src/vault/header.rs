@@ -83,7 +83,7 @@ pub(crate) enum HeaderError {
     /// The passphrase or the key file does not fit.
     #[error("{0} does not open this vault")]
     WrongKey(&'static str),
-    /// Nothing was given, and no key file is remembered.
+    /// Nothing was given, and neither a key file nor a credential is remembered.
     #[error("this vault is opened by a passphrase")]
     PassphraseRequired,
     /// The credential cannot be used.

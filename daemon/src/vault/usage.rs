@@ -6,6 +6,7 @@ use super::record::{self, AuditEntryV1, UsageDayV1, UsageMonthV1};
 use super::store::{Committed, Id, IdMap, Key, Kind};
 use super::{Change, Unlocked, VaultError};
 use crate::audit::{Entry, OK};
+use bursar_proto::call::{ArtifactGet, CredentialGet, Method as _, PackageGet};
 use bursar_proto::kind::Analytics;
 use bursar_proto::time::Timestamp;
 use chrono::{DateTime, Datelike as _, Utc};
@@ -105,7 +106,7 @@ impl Unlocked {
         let mut uses = Vec::new();
         for entry in entries {
             let hands_out = entry.outcome == OK
-                && matches!(entry.method, "artifact.get" | "package.get" | "credential.get");
+                && matches!(entry.method, ArtifactGet::NAME | PackageGet::NAME | CredentialGet::NAME);
             if let Some((Some(id), _)) = &entry.secret
                 && hands_out
                 && self.catalog.secrets.contains_key(id)

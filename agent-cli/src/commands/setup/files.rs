@@ -53,6 +53,14 @@ impl Manager {
         }
     }
 
+    /// Where a package puts the unit that brings the agent.
+    pub(super) const fn packaged(self) -> &'static str {
+        match self {
+            Self::User => "/usr/lib/systemd/user/bursar.socket",
+            Self::System => "/usr/lib/systemd/system/bursar.socket",
+        }
+    }
+
     /// The links that `systemctl enable` makes.
     fn links(self) -> [&'static str; 2] {
         match self {
