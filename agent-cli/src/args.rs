@@ -174,7 +174,9 @@ pub(crate) enum Command {
     #[command(after_help = "Examples:\n  bursar doctor\n  bursar doctor --json")]
     Doctor,
     /// Make the vault, and start the agent if none runs
-    #[command(after_help = "Examples:\n  bursar init\n  bursar init --key-file ~/.config/bursar/vault.key")]
+    #[command(
+        after_help = "Examples:\n  bursar init\n  bursar init --key-file ~/.config/bursar/vault.key\n  bursar init --credential unlock-key"
+    )]
     Init(vault::Init),
     /// Bring the vault's keys into memory
     #[command(
@@ -188,7 +190,9 @@ pub(crate) enum Command {
     #[command(after_help = "Example:\n  bursar passphrase")]
     Passphrase(vault::Passphrase),
     /// Make new data keys and write the whole store anew
-    #[command(after_help = "Example:\n  bursar rekey")]
+    #[command(
+        after_help = "Examples:\n  bursar rekey\n  bursar rekey --credential unlock-key --passphrase-file FILE"
+    )]
     Rekey(vault::Rekey),
     /// Write the whole vault into one sealed file
     #[command(

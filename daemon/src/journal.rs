@@ -36,13 +36,15 @@ const IDENTIFIER: &str = "bursard";
 /// The longest value of a field, in bytes; what is longer is cut. All that a line has fits into one datagram.
 const VALUE_MAX: usize = 8 * 1024;
 
-/// Sends log lines from now on where they belong. Of libraries, only warnings count.
-pub(crate) fn start(level: LevelFilter) {
+/// Sends log lines from now on where they belong. Of libraries, only warnings count. One who `lives_briefly` writes to the stream: of a
+/// process that has ended journald cannot tell the unit.
+pub(crate) fn start(level: LevelFilter, lives_briefly: bool) {
     let wanted = Targets::new()
         .with_target(env!("CARGO_CRATE_NAME"), level)
         .with_default(level.min(LevelFilter::WARN));
-    let socket = if is_stderr() { UnixDatagram::unbound().ok() } else { None };
-    if let Some(socket) = socket.filter(|socket| socket.set_nonblocking(true).is_ok()) {
+    if is_stderr() {
+        let socket = UnixDatagram::unbound().ok().filter(|_| !lives_briefly);
+        let socket = socket.filter(|socket| socket.set_nonblocking(true).is_ok());
         let journal = Journal { socket, lost: AtomicU64::new(0) };
         tracing_subscriber::registry().with(journal.with_filter(wanted)).init();
     } else {
@@ -61,7 +63,7 @@ fn is_stderr() -> bool {
 }
 
 struct Journal {
-    socket: UnixDatagram,
+    socket: Option<UnixDatagram>,
     /// Lines that it did not take since the last one that it took.
     lost: AtomicU64,
 }
@@ -71,27 +73,32 @@ impl<S: Subscriber> Layer<S> for Journal {
         let mut line = Line::default();
         event.record(&mut line);
         let level = priority(*event.metadata().level());
-        match self.socket.send_to(&line.datagram(level), SOCKET) {
-            Ok(_) => {}
+        match self.send(&line, level) {
+            Ok(()) => {}
             // it stands still, and so would who waited for it
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.lost.fetch_add(1, Ordering::Relaxed);
                 return;
             }
             Err(_) => {
-                // while journald is away: systemd keeps the stream, and reads the priority
+                // systemd keeps the stream, and reads the priority
                 let text = line.message.replace('\n', " ");
                 let _ = writeln!(io::stderr(), "<{level}>{text}");
             }
         }
         let lost = self.lost.swap(0, Ordering::Relaxed);
         if lost > 0 {
-            let told = Line {
-                message: format!("{lost} lines are missing here: the journal stood still"),
-                ..Line::default()
-            };
-            drop(self.socket.send_to(&told.datagram(priority(Level::WARN)), SOCKET));
+            let message = format!("{lost} lines are missing here: the journal stood still");
+            // as lost as they are, if that fails
+            drop(self.send(&Line { message, ..Line::default() }, priority(Level::WARN)));
         }
+    }
+}
+
+impl Journal {
+    fn send(&self, line: &Line, priority: u8) -> io::Result<()> {
+        let socket = self.socket.as_ref().ok_or(io::ErrorKind::NotConnected)?;
+        socket.send_to(&line.datagram(priority), SOCKET).map(drop)
     }
 }
 

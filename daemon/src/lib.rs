@@ -140,7 +140,7 @@ fn start(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
     if let Some(path) = handed.path() {
         paths.socket = path;
     }
-    journal::start(config.log.level);
+    journal::start(config.log.level, reload_units);
     if reload_units {
         return Ok(systemd::reload::units(&paths, &config)?);
     }

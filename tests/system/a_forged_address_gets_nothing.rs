@@ -30,13 +30,13 @@ fn outcomes(home: &Home) -> Vec<(Value, Value, Value)> {
 }
 
 #[test]
-fn to_another_user_not_a_byte_is_said_whatever_its_address_is() {
+fn another_user_is_refused_whatever_its_address_is() {
     let Some(unit) = Unit::new(Manager::System, "app.service") else { return };
     for manager in [Manager::System, Manager::User] {
         let (home, _daemon) = open_for_all(manager);
-        assert_eq!(fetch(&home, None, Some(OTHER), &unit.address("x")), Fetched::value(""));
+        assert_eq!(fetch(&home, None, Some(OTHER), &unit.address("x")), Fetched::Refused);
         // not even from within the unit's own control group
-        assert_eq!(fetch(&home, Some(&unit), Some(OTHER), &unit.address("x")), Fetched::value(""));
+        assert_eq!(fetch(&home, Some(&unit), Some(OTHER), &unit.address("x")), Fetched::Refused);
         let denied = (json!("nobody"), json!(OTHER), json!("denied"));
         assert_eq!(outcomes(&home), [denied.clone(), denied]);
         let log = home.log();

@@ -11,7 +11,7 @@ pub(crate) struct Init {
     /// Use this key file, made if it is absent; the agent then opens the vault by itself
     #[arg(long, value_name = "FILE", conflicts_with = "credential")]
     pub(crate) key_file: Option<PathBuf>,
-    /// Use this credential, which systemd hands to the agent: `LoadCredentialEncrypted=`
+    /// Use this credential, which systemd hands to the agent by `LoadCredentialEncrypted=`; on a server unlock-key
     #[arg(long, value_name = "NAME", conflicts_with = "passphrase_file")]
     pub(crate) credential: Option<String>,
 }
@@ -41,7 +41,7 @@ pub(crate) struct Rekey {
     /// Read the passphrase from this file, - for standard input
     #[arg(long, value_name = "FILE")]
     pub(crate) passphrase_file: Option<PathBuf>,
-    /// From now on open it with this credential, too, which systemd hands to the agent
+    /// From now on open it with this credential, too, which systemd hands to the agent; on a server unlock-key
     #[arg(long, value_name = "NAME")]
     pub(crate) credential: Option<String>,
 }

@@ -112,11 +112,16 @@ async fn answer(agent: &Arc<Agent>, mut stream: UnixStream, caller: Caller, cred
     let call = Call::CredentialGet(CredentialGet { credential, min_validity: None });
     let serving = agent.clone();
     // in a task of its own: if it panics, this one refuses
-    let given = agent.tasks.spawn(async move { serving.serve(call, &party).await });
+    let asking = party.clone();
+    let given = agent.tasks.spawn(async move { serving.serve(call, &asking).await });
     let given = tokio::select! {
         biased;
         given = given => given.unwrap_or_else(|_| Err(CallError::new(ErrorName::Internal, "it was not looked up to the end"))),
-        () = agent.shutdown.cancelled() => Err(CallError::new(ErrorName::Stopping, "the agent is stopping")),
+        () = agent.shutdown.cancelled() => {
+            let (caller, outcome) = (party.caller.unit(), ErrorName::Stopping.as_str());
+            tracing::warn!(caller, outcome, "a credential was refused: the agent is stopping");
+            Err(CallError::new(ErrorName::Stopping, "the agent is stopping"))
+        }
     };
     let value = given.and_then(|given| {
         serde_json::from_slice::<Credential>(&given)
