@@ -79,6 +79,8 @@ fn a_port_that_is_taken_is_told_and_nothing_is_begun() {
     assert!(error["hint"].as_str().unwrap().contains("authorization.port"), "{error}");
     assert_eq!(home.ok("secret.list", json!({})), json!([]));
     drop(taken);
+    // a process that another test was just starting may have it a moment longer
+    until("nobody has the port", || TcpListener::bind((Ipv4Addr::LOCALHOST, number)).ok());
 
     let url = ask(&home, "ads");
     assert_eq!(port(&url), number);
