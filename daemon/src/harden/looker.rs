@@ -25,12 +25,16 @@ pub(super) fn start() -> io::Result<()> {
     Ok(())
 }
 
-/// The path of a process's executable, where the system shows it.
-pub(crate) fn executable(pid: i32) -> Option<Arc<str>> {
-    let Some(looker) = LOOKER.get() else { return look(pid) };
+/// The path of an executable, which whoever wants it waits for.
+pub(crate) type Awaited = Box<dyn FnOnce() -> Option<Arc<str>> + Send>;
+
+/// Asks for the path of a process's executable, where the system shows it. It is looked for meanwhile, so that mostly nobody waits.
+pub(crate) fn executable(pid: i32) -> Awaited {
+    let Some(looker) = LOOKER.get() else { return Box::new(move || look(pid)) };
     let (answer, answered) = sync_channel(1);
-    looker.send((pid, answer)).ok()?;
-    answered.recv().ok()?
+    // if it has gone, so has its end of the channel
+    let _ = looker.send((pid, answer));
+    Box::new(move || answered.recv().ok()?)
 }
 
 fn look(pid: i32) -> Option<Arc<str>> {

@@ -6,12 +6,12 @@ pub(crate) mod unit;
 
 use crate::access::Facts;
 use crate::config::{Config, Paths};
-use crate::harden::looker;
+use crate::harden::looker::{self, Awaited};
 use crate::policy::Principal;
 use address::Claim;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::SocketAddr;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, LazyLock};
 use tokio::net::UnixStream;
 use unit::{unit_of, user_unit_of};
 
@@ -53,7 +53,7 @@ pub(crate) struct Caller {
     pid: Option<i32>,
     principal: Principal,
     unit: Option<Arc<str>>,
-    executable: OnceLock<Option<Arc<str>>>,
+    executable: LazyLock<Option<Arc<str>>, Awaited>,
 }
 
 impl Caller {
@@ -77,13 +77,20 @@ impl Caller {
             }
             (principal, _) => principal,
         };
-        Ok(Self { uid, pid, principal, unit, executable: OnceLock::new() })
+        Ok(Self::new(uid, pid, principal, unit))
+    }
+
+    /// Who turned out to be this. The path of its executable is looked for meanwhile.
+    fn new(uid: u32, pid: Option<i32>, principal: Principal, unit: Option<Arc<str>>) -> Self {
+        let asked = pid.map(looker::executable);
+        let executable = LazyLock::new(asked.unwrap_or_else(|| Box::new(|| None)));
+        Self { uid, pid, principal, unit, executable }
     }
 
     /// This process itself, as its own caller.
     #[cfg(test)]
     pub(crate) fn own() -> Self {
-        Self { uid: 0, pid: None, principal: Principal::Own, unit: None, executable: OnceLock::new() }
+        Self::new(0, None, Principal::Own, None)
     }
 
     /// A process of a unit that the table names.
@@ -96,7 +103,7 @@ impl Caller {
     #[cfg(test)]
     pub(crate) fn of_user(uid: u32) -> Self {
         let principal = Principal::Admitted(Arc::default());
-        Self { uid, pid: None, principal, unit: None, executable: OnceLock::new() }
+        Self::new(uid, None, principal, None)
     }
 
     /// The user id, as of the connect.
@@ -119,10 +126,10 @@ impl Caller {
         self.unit.as_deref()
     }
 
-    /// The path of its executable, read when it is first wanted. A hint for people, not a proof: the process
+    /// The path of its executable. A hint for people, not a proof: the process
     /// may have ended, and its number may be another's by then.
     pub(crate) fn executable(&self) -> Option<&Arc<str>> {
-        self.executable.get_or_init(|| looker::executable(self.pid?)).as_ref()
+        self.executable.as_ref()
     }
 }
 
@@ -141,7 +148,7 @@ impl Fetcher {
     /// The kernel does not say whose it is.
     pub(crate) fn of(stream: &UnixStream, manager: Manager) -> std::io::Result<Self> {
         let (uid, _, pid) = asked(stream)?;
-        let caller = |principal, unit| Caller { uid, pid, principal, unit, executable: OnceLock::new() };
+        let caller = |principal, unit| Caller::new(uid, pid, principal, unit);
         let doubtful = |why| Ok(Self::Doubtful(caller(Principal::Stranger, None), why));
         if uid != manager.uid() {
             return doubtful("it is not the service manager's user");
